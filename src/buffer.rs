@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The receive buffer: what has arrived and is not consumed yet.
+
+use core::ops::Range;
+
+use embedded_io::ErrorKind;
+
+use crate::error::Error;
+use crate::transport::Transport;
+
+/// Bytes leave at the front by [`consume`](Self::consume) and enter at the back by
+/// [`fill`](Self::fill). What was consumed stays in place, and can be looked at, until the next
+/// `fill`.
+pub(crate) struct ReceiveBuffer<'b> {
+    bytes: &'b mut [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'b> ReceiveBuffer<'b> {
+    pub(crate) fn new(bytes: &'b mut [u8]) -> Self {
+        Self { bytes, start: 0, end: 0 }
+    }
+
+    /// What has arrived and is not consumed.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(crate) fn unread_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Takes `count` bytes from the front.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+    }
+
+    /// Where `part` of what is unread lies in the whole buffer.
+    pub(crate) fn place(&self, part: Range<usize>) -> Range<usize> {
+        self.start.wrapping_add(part.start)..self.start.wrapping_add(part.end)
+    }
+
+    /// What lies at a [`place`](Self::place), consumed or not, until the next `fill`.
+    pub(crate) fn at(&self, place: Range<usize>) -> &[u8] {
+        self.bytes.get(place).unwrap_or_default()
+    }
+
+    /// The whole buffer, for what is to be sent while nothing has arrived.
+    pub(crate) fn storage(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+
+    /// Whether [`fill`](Self::fill) has no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end.wrapping_sub(self.start) >= self.bytes.len()
+    }
+
+    /// Receives once, into all the room there is, and returns how many bytes arrived: 0 when the
+    /// peer has ended its side.
+    pub(crate) fn fill<T: Transport>(
+        &mut self,
+        transport: &mut T,
+    ) -> Result<usize, Error<T::Error>> {
+        self.compact();
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let room_len = room.len();
+        let count = uninterrupted(|| transport.read(room))?.min(room_len);
+        self.end = self.end.wrapping_add(count);
+        Ok(count)
+    }
+
+    /// Moves what is unread to the front: never more than an incomplete header or control frame.
+    fn compact(&mut self) {
+        let unread = self.bytes.get_mut(..self.end).unwrap_or_default();
+        if self.start <= unread.len() {
+            unread.copy_within(self.start.., 0);
+        }
+        self.end = self.end.wrapping_sub(self.start);
+        self.start = 0;
+    }
+}
+
+/// Repeats what a signal interrupted, and sorts every other error.
+pub(crate) fn uninterrupted<O, E: embedded_io::Error>(
+    mut operation: impl FnMut() -> Result<O, E>,
+) -> Result<O, Error<E>> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.map_err(Error::from_transport),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A server's side of a new connection: the request, before it is answered.
+
+use core::time::Duration;
+
+use crate::buffer::ReceiveBuffer;
+use crate::error::{Error, RequestError, UsageError};
+use crate::handshake::server::{Acceptance, Request, Response};
+use crate::handshake::{HeadScanner, Status};
+use crate::outgoing::{MIN_TX_BUFFER, write_all};
+use crate::role::Server;
+use crate::transport::Transport;
+use crate::websocket::{MIN_RX_BUFFER, WebSocket, linger};
+
+/// How long an answer that ends the connection may take to leave, and the peer to end its side.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection whose request head has arrived. The application looks at the
+/// [`request`](Self::request) and decides: [`accept`](Self::accept) it as a WebSocket, or
+/// [`respond`](Self::respond) with a page or an error.
+pub struct Incoming<'b, T> {
+    transport: T,
+    received: ReceiveBuffer<'b>,
+    head_len: usize,
+    tx: &'b mut [u8],
+}
+
+impl<'b, T: Transport> Incoming<'b, T> {
+    /// Receives the request's head into `rx`, which bounds its length. The deadline that was set
+    /// on the transport bounds the whole of it, however slowly its bytes drip in.
+    ///
+    /// `tx` must be long enough for the response's head too: 129 bytes for a plain acceptance.
+    ///
+    /// # Errors
+    /// - [`Error::Request`]: the peer has been answered with 400, 408, 431 or 505, and the
+    ///   connection ended.
+    /// - [`Error::Disconnected`], [`Error::Transport`].
+    pub fn read(transport: T, rx: &'b mut [u8], tx: &'b mut [u8]) -> Result<Self, Error<T::Error>> {
+        let received = ReceiveBuffer::new(rx);
+        let mut incoming = Self { transport, received, head_len: 0, tx };
+        match incoming.read_head() {
+            Ok(()) => Ok(incoming),
+            Err(Error::Request(error)) => Err(incoming.refuse(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_head(&mut self) -> Result<(), Error<T::Error>> {
+        let mut scanner = HeadScanner::new();
+        loop {
+            let scanned = scanner.scan(self.received.unread());
+            if let Some(len) = scanned.map_err(|_| RequestError::Malformed)? {
+                self.head_len = len;
+                Request::parse(self.head())?;
+                return Ok(());
+            }
+            if self.received.is_full() {
+                return Err(RequestError::HeadTooLarge.into());
+            }
+            match self.received.fill(&mut self.transport) {
+                Ok(0) => return Err(Error::Disconnected),
+                Ok(_) => {}
+                Err(Error::TimedOut) => return Err(RequestError::HeadTimedOut.into()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn head(&self) -> &[u8] {
+        self.received.unread().get(..self.head_len).unwrap_or_default()
+    }
+
+    /// The request. `read` has checked that it can be parsed.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request::parse(self.head()).unwrap_or(Request::EMPTY)
+    }
+
+    /// Opens the WebSocket.
+    ///
+    /// # Errors
+    /// - [`Error::Request`]: this was no valid opening handshake; the peer has been answered with
+    ///   400, 405 or 426, and the connection ended.
+    /// - [`Error::Usage`]: a buffer is too small, the subprotocol was not offered, or a field is
+    ///   not valid; the peer has been answered with 500.
+    /// - [`Error::TimedOut`], [`Error::Disconnected`], [`Error::Transport`].
+    pub fn accept(
+        mut self,
+        acceptance: &Acceptance<'_>,
+    ) -> Result<WebSocket<'b, T, Server>, Error<T::Error>> {
+        match self.send_acceptance(acceptance) {
+            Ok(()) => {
+                self.received.consume(self.head_len);
+                Ok(WebSocket::with_received(self.transport, Server, self.received, self.tx)?)
+            }
+            Err(Error::Request(error)) => Err(self.refuse(error)),
+            Err(Error::Usage(error)) => {
+                self.end_with(Status::INTERNAL_SERVER_ERROR);
+                Err(error.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send_acceptance(&mut self, acceptance: &Acceptance<'_>) -> Result<(), Error<T::Error>> {
+        if self.tx.len() < MIN_TX_BUFFER || self.received.storage().len() < MIN_RX_BUFFER {
+            return Err(UsageError::BufferTooSmall.into());
+        }
+        let head = self.received.unread().get(..self.head_len).unwrap_or_default();
+        let request = Request::parse(head)?;
+        let key = request.key()?;
+        let len = acceptance.encode(&request, key, self.tx)?;
+        write_all(&mut self.transport, self.tx.get(..len).unwrap_or_default(), &[])
+    }
+
+    /// Answers with an ordinary response, body included unless the request's method is HEAD, and
+    /// ends the connection.
+    ///
+    /// # Errors
+    /// [`UsageError::BufferTooSmall`] or [`UsageError::InvalidHeader`], before anything was sent;
+    /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::Transport`].
+    pub fn respond(mut self, response: &Response<'_>) -> Result<T, Error<T::Error>> {
+        let len = response.encode_head(self.tx)?;
+        let body = if self.request().method() == "HEAD" { &[] } else { response.body };
+        write_all(&mut self.transport, self.tx.get(..len).unwrap_or_default(), body)?;
+        self.transport.set_deadline(Some(LINGER));
+        linger(&mut self.transport, true, self.received.storage());
+        Ok(self.transport)
+    }
+
+    fn refuse(self, error: RequestError) -> Error<T::Error> {
+        self.end_with(error.status());
+        Error::Request(error)
+    }
+
+    fn end_with(mut self, status: Status) {
+        self.transport.set_deadline(Some(LINGER));
+        // The caller learns why the connection ends; whether the peer still does is its own loss.
+        let _ = self.respond(&Response::empty(status));
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+#![deny(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+#![cfg_attr(not(feature = "zephyr"), forbid(unsafe_code))]
+#![cfg_attr(feature = "zephyr", deny(unsafe_code))]
+
+mod buffer;
+mod close;
+mod connect;
+mod connection;
+mod error;
+mod frame;
+pub mod handshake;
+#[cfg(feature = "std")]
+pub mod host;
+mod incoming;
+mod mask;
+mod message;
+mod outgoing;
+mod role;
+mod sender;
+mod transport;
+mod url;
+mod utf8;
+mod websocket;
+#[cfg(feature = "zephyr")]
+#[allow(unsafe_code)]
+pub mod zephyr;
+
+pub use close::{CloseCode, CloseFrame};
+pub use connect::{Connected, connect};
+pub use connection::{Connection, Event, MessageKind, Received, State};
+pub use error::{Blame, Error, ProtocolError, RequestError, ResponseError, UsageError};
+pub use frame::{EncodedHeader, Header, MaskingKey, Opcode};
+pub use incoming::Incoming;
+pub use message::{Message, MessageBuffer};
+pub use outgoing::MIN_TX_BUFFER;
+pub use role::{Client, KeySource, Role, Server};
+pub use sender::Sender;
+pub use transport::{Entropy, EntropyUnavailable, Transport};
+pub use url::{Url, UrlError};
+pub use websocket::{MIN_RX_BUFFER, WebSocket};

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The sending side of a WebSocket.
+
+use crate::close::CloseCode;
+use crate::connection::{Connection, Found, MessageKind};
+use crate::error::{Error, UsageError};
+use crate::outgoing::Outgoing;
+use crate::role::{KeySource, Role};
+use crate::transport::Transport;
+
+/// Sends messages, fragments and control frames.
+///
+/// A small frame leaves in one write of the transport; a server's payload is never copied, a
+/// client's is masked in the transmit buffer, piece by piece. A call returns when the transport
+/// has taken the whole frame.
+///
+/// # When the deadline passes
+/// [`Error::TimedOut`] from a method that sends data means that the frame was begun and its
+/// position kept. [`resume`](Self::resume) with the same payload goes on there; until the frame is
+/// complete, every other sending method fails with [`UsageError::FrameInProgress`], while
+/// receiving goes on as ever. If nothing had been begun because an earlier control frame still
+/// blocks the transport, `resume` fails with [`UsageError::NoFrameToResume`]: send again.
+/// [`is_frame_begun`](Self::is_frame_begun) tells the two apart.
+pub struct Sender<'b, T, R: Role> {
+    pub(crate) transport: T,
+    pub(crate) connection: Connection<R>,
+    role: R,
+    outgoing: Outgoing<'b, R>,
+}
+
+impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
+    pub(crate) fn new(
+        transport: T,
+        role: R,
+        connection: Connection<R>,
+        outgoing: Outgoing<'b, R>,
+    ) -> Self {
+        Self { transport, connection, role, outgoing }
+    }
+
+    /// Sends a text message in one frame.
+    ///
+    /// # Errors
+    /// As [`send_fragment`](Self::send_fragment).
+    pub fn send_text(&mut self, text: &str) -> Result<(), Error<T::Error>> {
+        self.send_fragment(MessageKind::Text, text.as_bytes(), true)
+    }
+
+    /// Sends a binary message in one frame.
+    ///
+    /// # Errors
+    /// As [`send_fragment`](Self::send_fragment).
+    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        self.send_fragment(MessageKind::Binary, payload, true)
+    }
+
+    /// Sends the next fragment of a message whose length need not be known, the last one with
+    /// `fin` (RFC 6455 section 5.4). The first fragment after a final one begins a message.
+    ///
+    /// The fragments of a text message must be UTF-8 together; a character may be split between
+    /// two.
+    ///
+    /// # Errors
+    /// - [`Error::TimedOut`]: see above.
+    /// - [`Error::Usage`]: [`UsageError::OtherMessageInProgress`], [`UsageError::FrameInProgress`]
+    ///   or [`UsageError::NotOpen`]; nothing was sent.
+    /// - [`Error::Entropy`], [`Error::Disconnected`] and [`Error::Transport`]: the connection is
+    ///   over.
+    pub fn send_fragment(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        fin: bool,
+    ) -> Result<(), Error<T::Error>> {
+        let key = self.prepare()?;
+        let header = self.connection.send_data(kind, fin, payload.len() as u64, key)?;
+        self.outgoing.begin(&header, payload.len(), key);
+        self.complete(payload)
+    }
+
+    /// Goes on with the frame whose sending ended in [`Error::TimedOut`]. `payload` is the same
+    /// as in that call; what of it was sent before is not sent again.
+    ///
+    /// # Errors
+    /// [`UsageError::NoFrameToResume`], otherwise as [`send_fragment`](Self::send_fragment).
+    pub fn resume(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        if !self.outgoing.can_resume(payload.len()) {
+            return Err(UsageError::NoFrameToResume.into());
+        }
+        self.complete(payload)
+    }
+
+    /// Whether a data frame was sent in part, and waits for [`resume`](Self::resume).
+    #[must_use]
+    pub const fn is_frame_begun(&self) -> bool {
+        self.outgoing.is_frame_begun()
+    }
+
+    /// Sends a Ping. The peer's Pong brings `payload` back.
+    ///
+    /// # Errors
+    /// [`UsageError::ControlPayloadTooLong`] over 125 bytes, otherwise as
+    /// [`close`](Self::close).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        let key = self.prepare()?;
+        let header = self.connection.send_ping(payload.len(), key)?;
+        self.outgoing.put_control(&header, [payload, &[]], key);
+        self.outgoing.send_control(&mut self.transport)
+    }
+
+    /// Sends a Pong that no Ping asked for (RFC 6455 section 5.5.3).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        let key = self.prepare()?;
+        let header = self.connection.send_pong(payload.len(), key)?;
+        self.outgoing.put_control(&header, [payload, &[]], key);
+        self.outgoing.send_control(&mut self.transport)
+    }
+
+    /// Begins the closing handshake (RFC 6455 section 7.1.2). It is over when
+    /// [`receive`](crate::WebSocket::receive) brings the peer's Close frame, or
+    /// [`finish`](crate::WebSocket::finish) has waited for it.
+    ///
+    /// # Errors
+    /// - [`Error::TimedOut`]: the Close frame waits, and goes out with the next call that finds
+    ///   room. If [`state`](crate::WebSocket::state) is still `Open`, an earlier control frame
+    ///   blocks the transport and nothing was begun: call again.
+    /// - [`Error::Usage`]: [`UsageError::ControlPayloadTooLong`] for a reason over 123 bytes,
+    ///   [`UsageError::ReasonWithoutCode`], [`UsageError::FrameInProgress`],
+    ///   [`UsageError::NotOpen`].
+    /// - [`Error::Entropy`], [`Error::Disconnected`] and [`Error::Transport`].
+    pub fn close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error<T::Error>> {
+        let key = self.prepare()?;
+        self.put_close(code, reason, key)?;
+        self.outgoing.send_control(&mut self.transport)
+    }
+
+    /// Sends what the connection owes for what it received.
+    pub(crate) fn answer(&mut self, found: Found, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        let owes = match found {
+            Found::Ping | Found::Close(_) => !self.connection.is_close_sent(),
+            Found::Data { .. } | Found::Pong => false,
+        };
+        if !owes {
+            return Ok(());
+        }
+        let key = self.role.key()?;
+        if let Found::Close(code) = found {
+            self.put_close(code, "", key)?;
+        } else {
+            let header = self.connection.send_pong(payload.len(), key)?;
+            self.outgoing.put_control(&header, [payload, &[]], key);
+        }
+        self.try_send_control()
+    }
+
+    /// Tells the peer why the connection fails, if that can be done at once: a peer that breaks
+    /// the protocol may not read either.
+    pub(crate) fn fail(&mut self, code: CloseCode) {
+        self.transport.set_deadline(Some(core::time::Duration::ZERO));
+        // The connection is over whether or not the frame leaves.
+        let _ = self.close(Some(code), "");
+    }
+
+    /// Completes a control frame that has begun, and sends one that waits if there is room.
+    pub(crate) fn send_waiting(&mut self) -> Result<(), Error<T::Error>> {
+        self.try_send_control()?;
+        if self.outgoing.is_control_begun() { Err(Error::TimedOut) } else { Ok(()) }
+    }
+
+    fn try_send_control(&mut self) -> Result<(), Error<T::Error>> {
+        match self.outgoing.send_control(&mut self.transport) {
+            Err(Error::TimedOut) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn put_close(
+        &mut self,
+        code: Option<CloseCode>,
+        reason: &str,
+        key: R::Key,
+    ) -> Result<(), UsageError> {
+        let header = self.connection.send_close(code, reason.len(), key)?;
+        let bytes = code.map(|code| code.value().to_be_bytes());
+        let code = bytes.as_ref().map_or(&[][..], |bytes| bytes);
+        self.outgoing.put_control(&header, [code, reason.as_bytes()], key);
+        Ok(())
+    }
+
+    /// Makes way for a new frame, and finds its key.
+    fn prepare(&mut self) -> Result<R::Key, Error<T::Error>> {
+        if self.outgoing.is_frame_begun() {
+            return Err(UsageError::FrameInProgress.into());
+        }
+        self.outgoing.send_control(&mut self.transport)?;
+        Ok(self.role.key()?)
+    }
+
+    fn complete(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        self.outgoing.send_frame(&mut self.transport, payload)?;
+        self.try_send_control()
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A WebSocket on a byte stream: the one loop that joins the connection to its transport.
+
+use core::ops::Range;
+use core::time::Duration;
+
+use crate::buffer::ReceiveBuffer;
+use crate::connection::{Connection, Event, Found, State};
+use crate::error::{Error, UsageError};
+use crate::outgoing::{MIN_TX_BUFFER, Outgoing};
+use crate::role::{KeySource, Role};
+use crate::sender::Sender;
+use crate::transport::Transport;
+
+/// The shortest receive buffer: a control frame from a client. The head of the opening handshake
+/// has to fit too; a browser's takes 500 bytes and more.
+pub const MIN_RX_BUFFER: usize = 2 + 4 + crate::frame::Header::MAX_CONTROL_PAYLOAD_LEN;
+
+/// One end of an open WebSocket, on the transport `T`, in the role `R`, with two buffers of the
+/// application.
+///
+/// [`Incoming`](crate::Incoming) makes one for a server, [`connect`](crate::connect) for a client.
+/// Calls wait until the transport's deadline, see [`set_deadline`](Self::set_deadline).
+pub struct WebSocket<'b, T, R: Role> {
+    received: ReceiveBuffer<'b>,
+    sender: Sender<'b, T, R>,
+}
+
+impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
+    /// Takes over `transport` after an opening handshake done elsewhere.
+    ///
+    /// # Errors
+    /// [`UsageError::BufferTooSmall`] if `rx` is shorter than [`MIN_RX_BUFFER`] or `tx` than
+    /// [`MIN_TX_BUFFER`](crate::MIN_TX_BUFFER).
+    pub fn new(
+        transport: T,
+        role: R,
+        rx: &'b mut [u8],
+        tx: &'b mut [u8],
+    ) -> Result<Self, UsageError> {
+        Self::with_received(transport, role, ReceiveBuffer::new(rx), tx)
+    }
+
+    /// The same, with bytes that came behind the handshake.
+    pub(crate) fn with_received(
+        transport: T,
+        role: R,
+        mut received: ReceiveBuffer<'b>,
+        tx: &'b mut [u8],
+    ) -> Result<Self, UsageError> {
+        if received.storage().len() < MIN_RX_BUFFER {
+            return Err(UsageError::BufferTooSmall);
+        }
+        let sender = Sender::new(transport, role, Connection::new(), Outgoing::new(tx)?);
+        Ok(Self { received, sender })
+    }
+
+    /// Waits for what the peer sends next, and hands it out together with the sending side, so
+    /// that it can be answered while it is looked at.
+    ///
+    /// A Ping has been answered already; a Close frame too, after which only
+    /// [`finish`](Self::finish) is left to do. If the transport takes no more for now, these
+    /// answers wait, and go out with the next call that finds room.
+    ///
+    /// # Errors
+    /// - [`Error::TimedOut`]: nothing arrived before the deadline. The call can be repeated.
+    /// - [`Error::Protocol`]: the peer broke the protocol and was told so: call `finish`.
+    /// - [`Error::Disconnected`]: the peer went without a Close frame.
+    /// - [`Error::Closed`]: there was a Close frame or an error before.
+    /// - [`Error::Entropy`] and [`Error::Transport`].
+    #[expect(clippy::type_complexity, reason = "a name for the pair would say less")]
+    pub fn receive(&mut self) -> Result<(Event<'_>, &mut Sender<'b, T, R>), Error<T::Error>> {
+        let (found, payload) = self.next()?;
+        Ok((found.event(self.received.at(payload)), &mut self.sender))
+    }
+
+    fn next(&mut self) -> Result<(Found, Range<usize>), Error<T::Error>> {
+        loop {
+            self.sender.send_waiting()?;
+            if self.sender.connection.is_receive_over() {
+                return Err(Error::Closed);
+            }
+            let step = match self.sender.connection.step(self.received.unread_mut()) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.sender.fail(error.close_code());
+                    return Err(error.into());
+                }
+            };
+            let payload = self.received.place(step.payload);
+            self.received.consume(step.consumed);
+            if let Some(found) = step.found {
+                self.sender.answer(found, self.received.at(payload.clone()))?;
+                return Ok((found, payload));
+            }
+            if self.received.fill(&mut self.sender.transport)? == 0 {
+                return Err(Error::Disconnected);
+            }
+        }
+    }
+
+    /// The sending side.
+    pub fn sender(&mut self) -> &mut Sender<'b, T, R> {
+        &mut self.sender
+    }
+
+    /// How far the connection is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.sender.connection.state()
+    }
+
+    /// Lets every call fail with [`Error::TimedOut`] once `after` has passed from now; `None` lets
+    /// them wait for ever.
+    pub fn set_deadline(&mut self, after: Option<Duration>) {
+        self.sender.transport.set_deadline(after);
+    }
+
+    /// The transport, for what only it can do. Bytes read from it or written to it are missing or
+    /// foreign in the WebSocket.
+    pub fn transport(&mut self) -> &mut T {
+        &mut self.sender.transport
+    }
+
+    /// Ends the connection within `timeout`: sends what waits, then reads and drops what still
+    /// comes until the peer closes too, so that no Close frame of ours is lost to a reset (RFC
+    /// 6455 section 7.1.1). A server ends its side of the stream first, a client waits for that.
+    ///
+    /// It sends no Close frame by itself: call [`Sender::close`] before, unless the peer did.
+    pub fn finish(mut self, timeout: Duration) -> T {
+        self.set_deadline(Some(timeout));
+        // Whatever fails here, the stream is given back and ends with it.
+        let sent = self.sender.send_waiting();
+        if sent.is_ok() {
+            linger(&mut self.sender.transport, !R::MASKS, self.received.storage());
+        }
+        self.sender.transport
+    }
+}
+
+/// Reads until the peer ends its side, fails, or the deadline passes.
+pub(crate) fn linger<T: Transport>(transport: &mut T, end_first: bool, scratch: &mut [u8]) {
+    if end_first && transport.shutdown().is_err() {
+        return;
+    }
+    while crate::buffer::uninterrupted(|| transport.read(scratch)).is_ok_and(|count| count > 0) {}
+}
+
+const _: () = assert!(MIN_TX_BUFFER >= MIN_RX_BUFFER);
