@@ -92,3 +92,13 @@ pub(crate) fn uninterrupted<O, E: embedded_io::Error>(
         }
     }
 }
+
+/// Copies as much of `from` as there is room for in `to`, and returns how much that was.
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) -> usize {
+    let mut count = 0usize;
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+        count = count.wrapping_add(1);
+    }
+    count
+}

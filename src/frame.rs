@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The base framing protocol (RFC 6455 section 5.2).
 
+use crate::buffer::copy;
 use crate::error::ProtocolError;
 
 /// The four bytes that a client masks a frame with (RFC 6455 section 5.3).
@@ -156,9 +157,7 @@ impl EncodedHeader {
     }
 
     fn put(&mut self, part: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(usize::from(self.len)).zip(part) {
-            *to = *from;
-        }
-        self.len = self.len.wrapping_add(part.len() as u8);
+        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        self.len = self.len.wrapping_add(copy(room, part) as u8);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whole messages, for applications that do not want pieces.
 
+use crate::buffer::copy;
 use crate::close::CloseCode;
 use crate::connection::{Event, MessageKind};
 use crate::error::Error;
@@ -52,7 +53,7 @@ impl<'m> MessageBuffer<'m> {
                         sender.fail(CloseCode::MESSAGE_TOO_BIG);
                         return Err(Error::MessageTooBig);
                     };
-                    room.copy_from_slice(payload);
+                    copy(room, payload);
                     self.len = self.len.wrapping_add(payload.len());
                     if fin {
                         break kind;

@@ -6,7 +6,7 @@
 //! stopped. A control frame waits for the end of a data frame that has begun; a data frame begins
 //! only after a control frame that has begun.
 
-use crate::buffer::uninterrupted;
+use crate::buffer::{copy, uninterrupted};
 use crate::error::{Error, UsageError};
 use crate::frame::{EncodedHeader, Header};
 use crate::role::Role;
@@ -113,17 +113,14 @@ impl<'b, R: Role> Outgoing<'b, R> {
         parts: [&[u8]; 2],
         mut key: R::Key,
     ) {
-        let header = header.as_bytes();
-        let bytes = header.iter().chain(parts.iter().copied().flatten());
-        let mut end = 0u8;
-        for (to, from) in self.control.iter_mut().zip(bytes) {
-            *to = *from;
-            end = end.wrapping_add(1);
+        let header_len = copy(self.control, header.as_bytes());
+        let mut end = header_len;
+        for part in parts {
+            end = end.wrapping_add(copy(self.control.get_mut(end..).unwrap_or_default(), part));
         }
-        let payload = self.control.get_mut(header.len()..usize::from(end)).unwrap_or_default();
-        R::mask(&mut key, payload);
+        R::mask(&mut key, self.control.get_mut(header_len..end).unwrap_or_default());
         self.control_start = 0;
-        self.control_end = end;
+        self.control_end = end as u8;
     }
 
     /// Sends what is left of the control frame, unless a data frame has begun.
@@ -140,12 +137,7 @@ impl<'b, R: Role> Outgoing<'b, R> {
     }
 
     fn stage(&mut self, bytes: &[u8]) -> usize {
-        let room = self.staged.get_mut(self.end..).unwrap_or_default();
-        let mut count = 0usize;
-        for (to, from) in room.iter_mut().zip(bytes) {
-            *to = *from;
-            count = count.wrapping_add(1);
-        }
+        let count = copy(self.staged.get_mut(self.end..).unwrap_or_default(), bytes);
         self.end = self.end.wrapping_add(count);
         count
     }

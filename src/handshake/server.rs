@@ -128,10 +128,7 @@ impl<'a> Request<'a> {
         if self.head.only("sec-websocket-version") != Some(b"13") {
             return Err(RequestError::Version);
         }
-        self.head
-            .only("sec-websocket-key")
-            .and_then(accept_key::decode_key)
-            .ok_or(RequestError::Key)
+        self.head.only("sec-websocket-key").and_then(accept_key::check_key).ok_or(RequestError::Key)
     }
 }
 

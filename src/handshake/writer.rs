@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes an HTTP head into the application's buffer.
 
+use crate::buffer::copy;
 use crate::error::UsageError;
 use crate::handshake::head::{is_token_byte, is_value_byte};
 
@@ -23,7 +24,7 @@ impl<'a> Writer<'a> {
     fn try_put(&mut self, bytes: &[u8]) -> Option<usize> {
         let len = self.len?;
         let end = len.checked_add(bytes.len())?;
-        self.buffer.get_mut(len..end)?.copy_from_slice(bytes);
+        copy(self.buffer.get_mut(len..end)?, bytes);
         Some(end)
     }
 

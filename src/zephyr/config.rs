@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the application chose in Kconfig (`CONFIG_RUST_WEBSOCKET_*`, described there).
+//!
+//! Outside a Zephyr build these are the defaults.
+
+use core::time::Duration;
+
+mod kconfig {
+    include!(concat!(env!("OUT_DIR"), "/kconfig.rs"));
+}
+
+/// Size of the receive buffer of one connection, in bytes: `CONFIG_RUST_WEBSOCKET_RX_BUFFER_SIZE`.
+pub const RX_BUFFER_SIZE: usize = kconfig::RX_BUFFER_SIZE as usize;
+
+/// Size of the transmit buffer of one connection, in bytes:
+/// `CONFIG_RUST_WEBSOCKET_TX_BUFFER_SIZE`.
+pub const TX_BUFFER_SIZE: usize = kconfig::TX_BUFFER_SIZE as usize;
+
+/// Length of the longest message that is assembled as a whole, in bytes:
+/// `CONFIG_RUST_WEBSOCKET_MAX_MESSAGE_SIZE`.
+pub const MAX_MESSAGE_SIZE: usize = kconfig::MAX_MESSAGE_SIZE as usize;
+
+/// How many connections a server serves at a time: `CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS`.
+pub const MAX_CONNECTIONS: usize = kconfig::MAX_CONNECTIONS as usize;
+
+/// How many connections may wait to be accepted: `CONFIG_RUST_WEBSOCKET_LISTEN_BACKLOG`.
+pub const LISTEN_BACKLOG: usize = kconfig::LISTEN_BACKLOG as usize;
+
+/// Time for a TCP connection to be established: `CONFIG_RUST_WEBSOCKET_CONNECT_TIMEOUT_MS`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(kconfig::CONNECT_TIMEOUT_MS as u64);
+
+/// Time for the opening handshake: `CONFIG_RUST_WEBSOCKET_HANDSHAKE_TIMEOUT_MS`.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(kconfig::HANDSHAKE_TIMEOUT_MS as u64);
+
+/// Time for the peer to take what is sent: `CONFIG_RUST_WEBSOCKET_SEND_TIMEOUT_MS`.
+pub const SEND_TIMEOUT: Duration = Duration::from_millis(kconfig::SEND_TIMEOUT_MS as u64);
+
+/// Time for the closing handshake: `CONFIG_RUST_WEBSOCKET_CLOSE_TIMEOUT_MS`.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(kconfig::CLOSE_TIMEOUT_MS as u64);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The functions of `zephyr/shim.c`, whose contract stands there.
+
+use core::ffi::{c_char, c_int, c_void};
+
+/// A deadline that never comes.
+pub(super) const NEVER: i64 = i64::MAX;
+
+// SAFETY: the signatures are those of zephyr/shim.c. The `safe` ones take nothing but numbers, and
+// Zephyr checks every descriptor.
+unsafe extern "C" {
+    pub(super) safe fn rust_websocket_uptime_ms() -> i64;
+    /// `bytes` must be writable for `len` bytes.
+    pub(super) fn rust_websocket_csrand(bytes: *mut c_void, len: usize) -> c_int;
+    /// `host` must be a string that ends with a zero byte.
+    pub(super) fn rust_websocket_connect(host: *const c_char, port: u16, deadline: i64) -> c_int;
+    /// `port` must be readable and writable.
+    pub(super) fn rust_websocket_listen(port: *mut u16, backlog: c_int) -> c_int;
+    pub(super) safe fn rust_websocket_accept(listener: c_int, deadline: i64) -> c_int;
+    /// `bytes` must be writable for `len` bytes.
+    pub(super) fn rust_websocket_recv(
+        fd: c_int,
+        bytes: *mut c_void,
+        len: usize,
+        deadline: i64,
+    ) -> c_int;
+    /// `head` and `payload` must be readable for their lengths.
+    pub(super) fn rust_websocket_send(
+        fd: c_int,
+        head: *const c_void,
+        head_len: usize,
+        payload: *const c_void,
+        payload_len: usize,
+        deadline: i64,
+    ) -> c_int;
+    pub(super) safe fn rust_websocket_shutdown(fd: c_int) -> c_int;
+    pub(super) safe fn rust_websocket_close(fd: c_int) -> c_int;
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Zephyr's TCP sockets, time and entropy.
+//!
+//! The functions behind this are in the C half of the module (`zephyr/shim.c`), which Zephyr's
+//! build compiles when `CONFIG_RUST_WEBSOCKET` is enabled. This is the only place of the crate with
+//! `unsafe` code. Nothing here allocates.
+
+mod entropy;
+mod error;
+mod ffi;
+mod tcp;
+
+pub mod config;
+
+pub use entropy::Csprng;
+pub use error::Error;
+pub use tcp::{TcpListener, TcpStream};
+
+/// The time since the system started, in milliseconds.
+pub fn uptime_ms() -> u64 {
+    // Zephyr counts from 0.
+    ffi::rust_websocket_uptime_ms().unsigned_abs()
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A whole client: opening handshake, messages, control frames, closing handshake.
+
+#![no_std]
+#![no_main]
+
+use core::time::Duration;
+
+use footprint::{Errno, Socket};
+use zephyr_websocket::handshake::client::Request;
+use zephyr_websocket::{Connected, Error, Event, connect};
+
+#[unsafe(no_mangle)]
+extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
+    run(rx, tx).is_ok()
+}
+
+fn run(rx: &mut [u8], tx: &mut [u8]) -> Result<(), Error<Errno>> {
+    let request = Request::new("device.local", "/echo");
+    let Connected { mut websocket, .. } = connect(Socket, Socket, &request, rx, tx)?;
+    loop {
+        let (event, sender) = match websocket.receive() {
+            Ok(received) => received,
+            Err(error) => {
+                websocket.finish(Duration::from_secs(1));
+                return Err(error);
+            }
+        };
+        match event {
+            Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
+            Event::Close(_) => break,
+            Event::Ping(_) | Event::Pong(_) => {}
+        }
+    }
+    websocket.finish(Duration::from_secs(1));
+    Ok(())
+}
