@@ -124,7 +124,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
         let body = if self.request().method() == "HEAD" { &[] } else { response.body };
         write_all(&mut self.transport, self.tx.get(..len).unwrap_or_default(), body)?;
         self.transport.set_deadline(Some(LINGER));
-        linger(&mut self.transport, true, self.received.storage());
+        linger(&mut self.transport, true, LINGER, self.received.storage());
         Ok(self.transport)
     }
 

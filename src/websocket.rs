@@ -4,7 +4,7 @@
 use core::ops::Range;
 use core::time::Duration;
 
-use crate::buffer::ReceiveBuffer;
+use crate::buffer::{ReceiveBuffer, uninterrupted};
 use crate::connection::{Connection, Event, Found, State};
 use crate::error::{Error, UsageError};
 use crate::outgoing::{MIN_TX_BUFFER, Outgoing};
@@ -132,18 +132,28 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
         // Whatever fails here, the stream is given back and ends with it.
         let sent = self.sender.send_waiting();
         if sent.is_ok() {
-            linger(&mut self.sender.transport, !R::MASKS, self.received.storage());
+            linger(&mut self.sender.transport, !R::MASKS, timeout, self.received.storage());
         }
         self.sender.transport
     }
 }
 
-/// Reads until the peer ends its side, fails, or the deadline passes.
-pub(crate) fn linger<T: Transport>(transport: &mut T, end_first: bool, scratch: &mut [u8]) {
+/// How long to read on where the sending side cannot be ended alone: the peer may be waiting for
+/// us to go, and only what it has sent already matters.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Reads, within the deadline that was set `timeout` from now, until the peer ends its side or
+/// fails.
+pub(crate) fn linger<T: Transport>(
+    transport: &mut T,
+    end_first: bool,
+    timeout: Duration,
+    scratch: &mut [u8],
+) {
     if end_first && transport.shutdown().is_err() {
-        return;
+        transport.set_deadline(Some(timeout.min(QUIET)));
     }
-    while crate::buffer::uninterrupted(|| transport.read(scratch)).is_ok_and(|count| count > 0) {}
+    while uninterrupted(|| transport.read(scratch)).is_ok_and(|count| count > 0) {}
 }
 
 const _: () = assert!(MIN_TX_BUFFER >= MIN_RX_BUFFER);

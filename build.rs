@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hands the numbers of Kconfig to `src/zephyr/config.rs`.
+//!
+//! In a Zephyr build `DOTCONFIG` names the file with the values. Without it, as in a build of the
+//! documentation on a PC, the defaults of this module's own Kconfig stand in.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+const KCONFIG: &str = "Kconfig";
+const MENU: &str = "RUST_WEBSOCKET";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_ZEPHYR").is_none() {
+        return;
+    }
+    println!("cargo:rerun-if-changed={KCONFIG}");
+    println!("cargo:rerun-if-env-changed=DOTCONFIG");
+
+    let dotconfig = env::var("DOTCONFIG").ok().map(|path| {
+        println!("cargo:rerun-if-changed={path}");
+        read(&path)
+    });
+    if let Some(text) = &dotconfig {
+        assert!(
+            value_of(text, MENU) == Some("y"),
+            "CONFIG_{MENU} is not enabled: set it to y in the application's prj.conf, and look for \
+             warnings of Kconfig about what it depends on"
+        );
+    }
+
+    let mut constants = String::new();
+    for (name, default) in int_options(&read(KCONFIG)) {
+        let value = match &dotconfig {
+            Some(text) => value_of(text, &name)
+                .unwrap_or_else(|| panic!("CONFIG_{name} is missing from DOTCONFIG")),
+            None => default.as_str(),
+        };
+        let number: u32 =
+            value.parse().unwrap_or_else(|_| panic!("CONFIG_{name}={value} is no plain number"));
+        let constant = &name[MENU.len() + 1..];
+        writeln!(constants, "pub const {constant}: u32 = {number};").expect("a String grows");
+    }
+
+    let out = env::var("OUT_DIR").expect("Cargo sets OUT_DIR");
+    let out = Path::new(&out).join("kconfig.rs");
+    fs::write(&out, constants).unwrap_or_else(|e| panic!("cannot write {}: {e}", out.display()));
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("cannot read {path}: {e}"))
+}
+
+/// The value of `CONFIG_name` in the text of a `.config` file.
+fn value_of<'a>(dotconfig: &'a str, name: &str) -> Option<&'a str> {
+    dotconfig
+        .lines()
+        .find_map(|line| line.strip_prefix("CONFIG_")?.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The integer options that a Kconfig text defines, with their defaults.
+fn int_options(kconfig: &str) -> Vec<(String, String)> {
+    let mut options = Vec::new();
+    let mut name = None;
+    let mut is_int = false;
+    for line in kconfig.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("config" | "menuconfig"), Some(word)) => {
+                name = Some(word);
+                is_int = false;
+            }
+            (Some("int"), _) => is_int = true,
+            (Some("default"), Some(value)) if is_int => {
+                // The first default is the one that counts.
+                if let Some(name) = name.take() {
+                    options.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+    options
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The echo client on Zephyr.
+
+#![no_std]
+
+mod client;
+
+use core::ffi::CStr;
+
+use log::{error, info};
+use zephyr::kconfig::CONFIG_ECHO_CLIENT_URL;
+use zephyr_websocket::Url;
+use zephyr_websocket::handshake::client::Request;
+use zephyr_websocket::zephyr::{Csprng, TcpStream, config};
+
+const TIMEOUTS: client::Timeouts = client::Timeouts {
+    handshake: config::HANDSHAKE_TIMEOUT,
+    message: config::SEND_TIMEOUT,
+    close: config::CLOSE_TIMEOUT,
+};
+
+#[unsafe(no_mangle)]
+extern "C" fn rust_main() {
+    // SAFETY: no other thread runs yet that could log.
+    if unsafe { zephyr::set_logger() }.is_err() {
+        return;
+    }
+    let url = match Url::parse(CONFIG_ECHO_CLIENT_URL) {
+        Ok(url) if !url.is_secure => url,
+        Ok(_) => return error!("wss is not supported here: use ws"),
+        Err(error) => return error!("{}: {}", CONFIG_ECHO_CLIENT_URL, error),
+    };
+    // A host name has at most 253 characters (RFC 1035 section 2.3.4).
+    let mut host: heapless::Vec<u8, 254> = heapless::Vec::new();
+    if host.extend_from_slice(url.host.as_bytes()).is_err() || host.push(0).is_err() {
+        return error!("the host's name is too long");
+    }
+    let Ok(host) = CStr::from_bytes_with_nul(&host) else {
+        return error!("the host's name has a zero byte");
+    };
+    let stream = match TcpStream::connect(host, url.port, config::CONNECT_TIMEOUT) {
+        Ok(stream) => stream,
+        Err(error) => return error!("{}: {}", CONFIG_ECHO_CLIENT_URL, error),
+    };
+    let request = Request::new(url.authority, url.resource_name);
+    let mut rx = [0; config::RX_BUFFER_SIZE];
+    let mut tx = [0; config::TX_BUFFER_SIZE];
+    let mut message = [0; config::MAX_MESSAGE_SIZE];
+    let buffers: [&mut [u8]; 3] = [&mut rx, &mut tx, &mut message];
+    match client::run(stream, Csprng, &request, buffers, &TIMEOUTS) {
+        Ok(count) => info!("{} messages echoed", count),
+        Err(failure) => error!("{}", failure),
+    }
+}

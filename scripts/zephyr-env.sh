@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by scripts that build for Zephyr: finds Zephyr and its tools, and exports what a build
+# needs. Returns 1, with the reason in zephyr_missing, where something is not there.
+
+zephyr_missing=''
+
+# ZEPHYR_BASE, or what `west zephyr-export` left in CMake's package registry.
+find_zephyr_base() {
+    local entry
+    if [ -n "${ZEPHYR_BASE:-}" ]; then
+        printf '%s\n' "$ZEPHYR_BASE"
+        return 0
+    fi
+    for entry in "$HOME"/.cmake/packages/Zephyr/*; do
+        if [ -f "$entry" ]; then
+            entry=$(cat "$entry")
+            # The entry names the folder of ZephyrConfig.cmake, share/zephyr-package/cmake.
+            (cd "$entry/../../.." 2>/dev/null && pwd) && return 0
+        fi
+    done
+    return 1
+}
+
+zephyr_env() {
+    local west_python here
+    here=$(dirname "${BASH_SOURCE[0]}")
+    if ! ZEPHYR_BASE=$(find_zephyr_base) || [ ! -f "$ZEPHYR_BASE/Kconfig.zephyr" ]; then
+        zephyr_missing='no Zephyr in ZEPHYR_BASE or exported by `west zephyr-export`'
+        return 1
+    fi
+    if ! command -v west >/dev/null; then
+        zephyr_missing='Zephyr is here, but no west: pip install west'
+        return 1
+    fi
+    # Twister runs pytest and CMake runs Python by name: those that west was installed with.
+    west_python=$(sed -n '1s/^#!//p' "$(readlink -f "$(command -v west)")")
+    if [ -x "$west_python" ]; then
+        PATH=$(dirname "$west_python"):$PATH
+    fi
+    if ! python3 -c 'import pykwalify, elftools, pytest, psutil, yaml' 2>/dev/null; then
+        zephyr_missing="Python packages of Zephyr's scripts/requirements.txt"
+        return 1
+    fi
+    python3 -c 'import websockets' 2>/dev/null || python3 -m pip install -q websockets || {
+        zephyr_missing='the Python package websockets'
+        return 1
+    }
+    if ! PATH=$("$here/rust-targets.sh"):$PATH; then
+        zephyr_missing='the Rust targets of scripts/rust-targets.sh'
+        return 1
+    fi
+    # bindgen looks for libclang under this name.
+    if [ -z "${LIBCLANG_PATH:-}" ]; then
+        LIBCLANG_PATH=$(dirname "$(ls /usr/lib/llvm-*/lib/libclang*.so* 2>/dev/null | tail -n 1)")
+    fi
+    if [ -z "${ZEPHYR_TOOLCHAIN_VARIANT:-}" ] && [ -z "${ZEPHYR_SDK_INSTALL_DIR:-}" ] &&
+        [ ! -d "$HOME/.cmake/packages/Zephyr-sdk" ]; then
+        # Without Zephyr's SDK: the PC's compiler, and Debian's for Arm where a board needs it.
+        ZEPHYR_TOOLCHAIN_VARIANT=host
+        GNUARMEMB_TOOLCHAIN_PATH=${GNUARMEMB_TOOLCHAIN_PATH:-/usr}
+        export ZEPHYR_TOOLCHAIN_VARIANT GNUARMEMB_TOOLCHAIN_PATH
+    fi
+    export ZEPHYR_BASE PATH LIBCLANG_PATH
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Zephyr's sockets, time and entropy as plain functions for src/zephyr of the Rust crate.
+ *
+ * Most of Zephyr's socket calls are inline functions or system calls, which Rust cannot link to,
+ * and the numbers of errno depend on the C library. Both stay on this side.
+ *
+ * Every function returns 0 or more when it succeeds, and what failure() makes of errno when it
+ * fails. A deadline is an uptime in milliseconds; INT64_MAX never comes.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include <zephyr/kernel.h>
+#include <zephyr/net/socket.h>
+#include <zephyr/random/random.h>
+#include <zephyr/sys/fdtable.h>
+
+/* src/zephyr/error.rs has the same numbers. */
+enum cause {
+	CAUSE_OTHER = 1,
+	CAUSE_TIMED_OUT,
+	CAUSE_RESOLVE,
+	CAUSE_REFUSED,
+	CAUSE_UNREACHABLE,
+	CAUSE_RESET,
+	CAUSE_ABORTED,
+	CAUSE_NOT_CONNECTED,
+	CAUSE_ADDRESS_IN_USE,
+	CAUSE_ADDRESS_NOT_AVAILABLE,
+	CAUSE_PERMISSION_DENIED,
+	CAUSE_OUT_OF_MEMORY,
+	CAUSE_OUT_OF_DESCRIPTORS,
+	CAUSE_UNSUPPORTED,
+};
+
+/* How long to wait for the stack's buffers, whose return nothing announces. */
+#define BUFFER_WAIT_MS 10
+
+/* Ports to try where the stack cannot tell which one it would choose (RFC 6335 section 6). */
+#define DYNAMIC_PORT_FIRST 49152
+#define DYNAMIC_PORT_MASK  0x3fff
+#define DYNAMIC_PORT_TRIES 8
+
+/* One IPv6 socket serves IPv4 too, unless Zephyr's own stack is told not to map addresses. */
+#define LISTEN_IPV6                                                                                \
+	(IS_ENABLED(CONFIG_NET_IPV6) &&                                                            \
+	 (!IS_ENABLED(CONFIG_NET_IPV4) || IS_ENABLED(CONFIG_NET_IPV4_MAPPING_TO_IPV6) ||           \
+	  IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD)))
+
+static int failure_of(enum cause cause, int detail)
+{
+	return -(int)(cause | (detail << 8));
+}
+
+static enum cause cause_of(int err)
+{
+	switch (err) {
+	case EAGAIN:
+		return CAUSE_TIMED_OUT;
+	case ECONNREFUSED:
+		return CAUSE_REFUSED;
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case ENETUNREACH:
+		return CAUSE_UNREACHABLE;
+	case ECONNRESET:
+		return CAUSE_RESET;
+	/* TCP has given the peer up: not a deadline of ours, repeating would be useless. */
+	case ETIMEDOUT:
+	case ECONNABORTED:
+		return CAUSE_ABORTED;
+	case ENOTCONN:
+	case EPIPE:
+		return CAUSE_NOT_CONNECTED;
+	case EADDRINUSE:
+		return CAUSE_ADDRESS_IN_USE;
+	case EADDRNOTAVAIL:
+		return CAUSE_ADDRESS_NOT_AVAILABLE;
+	case EACCES:
+	case EPERM:
+		return CAUSE_PERMISSION_DENIED;
+	case ENOBUFS:
+	case ENOMEM:
+		return CAUSE_OUT_OF_MEMORY;
+	case EMFILE:
+	case ENFILE:
+		return CAUSE_OUT_OF_DESCRIPTORS;
+	case EAFNOSUPPORT:
+	case EPROTONOSUPPORT:
+#if ENOTSUP != EOPNOTSUPP
+	case ENOTSUP:
+#endif
+	case EOPNOTSUPP:
+		return CAUSE_UNSUPPORTED;
+	default:
+		return CAUSE_OTHER;
+	}
+}
+
+static int failure(int err)
+{
+	return failure_of(cause_of(err), err);
+}
+
+/* What is left until the deadline, in the form that zsock_poll() takes. */
+static int timeout_ms(int64_t deadline)
+{
+	if (deadline == INT64_MAX) {
+		return SYS_FOREVER_MS;
+	}
+
+	return (int)CLAMP(deadline - k_uptime_get(), 0, INT_MAX);
+}
+
+/*
+ * After a non-blocking call has failed: whether to repeat it. Waits until it can get further.
+ * Trying first and polling afterwards is deliberate: poll() of a TLS socket does not see data that
+ * is decrypted already, and a blocking recv() would keep the descriptor locked against senders.
+ */
+static bool try_again(int fd, short events, int64_t deadline)
+{
+	struct zsock_pollfd pfd = {.fd = fd, .events = events};
+	int left = timeout_ms(deadline);
+	int ready;
+
+	if (errno == EINTR) {
+		return true;
+	}
+
+	if (errno != EAGAIN && errno != ENOBUFS) {
+		return false;
+	}
+
+	if (left == 0) {
+		errno = EAGAIN;
+		return false;
+	}
+
+	if (errno == ENOBUFS) {
+		/* poll() would call the socket writable. */
+		k_msleep(left < 0 ? BUFFER_WAIT_MS : MIN(left, BUFFER_WAIT_MS));
+		return true;
+	}
+
+	ready = zsock_poll(&pfd, 1, left);
+	if (ready == 0) {
+		errno = EAGAIN;
+	}
+
+	return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
+/* close() without losing the errno that led to it. */
+static void discard(int fd)
+{
+	int err = errno;
+
+	(void)zsock_close(fd);
+	errno = err;
+}
+
+static int set_nonblocking(int fd)
+{
+	return zsock_fcntl(fd, ZVFS_F_SETFL, ZVFS_O_NONBLOCK);
+}
+
+/* An offloading driver without this option delays small writes at worst. */
+static void set_nodelay(int fd)
+{
+	int on = 1;
+
+	(void)zsock_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+int64_t rust_websocket_uptime_ms(void)
+{
+	return k_uptime_get();
+}
+
+int rust_websocket_csrand(void *bytes, size_t len)
+{
+	int err = sys_csrand_get(bytes, len);
+
+	return err == 0 ? 0 : failure(-err);
+}
+
+static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadline)
+{
+	int fd = zsock_socket(addr->sa_family, SOCK_STREAM, IPPROTO_TCP);
+	int err = 0;
+	socklen_t err_len = sizeof(err);
+
+	if (fd < 0) {
+		return -1;
+	}
+
+	if (set_nonblocking(fd) < 0) {
+		goto failed;
+	}
+
+	if (zsock_connect(fd, addr, addr_len) < 0) {
+		if (errno != EINPROGRESS) {
+			goto failed;
+		}
+
+		do {
+			errno = EAGAIN;
+			if (!try_again(fd, ZSOCK_POLLOUT, deadline)) {
+				goto failed;
+			}
+		} while (errno == EINTR);
+
+		if (zsock_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &err_len) < 0) {
+			goto failed;
+		}
+		if (err != 0) {
+			/* Here it is the same whose timer was the shorter one. */
+			errno = err == ETIMEDOUT ? EAGAIN : err;
+			goto failed;
+		}
+	}
+
+	set_nodelay(fd);
+
+	return fd;
+
+failed:
+	discard(fd);
+
+	return -1;
+}
+
+int rust_websocket_connect(const char *host, uint16_t port, int64_t deadline)
+{
+	struct zsock_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct zsock_addrinfo *addresses = NULL;
+	int untried = 0;
+	int fd = -1;
+	int err = zsock_getaddrinfo(host, NULL, &hints, &addresses);
+
+	if (err == DNS_EAI_MEMORY) {
+		return failure(ENOMEM);
+	}
+	if (err != 0 || addresses == NULL) {
+		return failure_of(CAUSE_RESOLVE, -err);
+	}
+
+	for (struct zsock_addrinfo *ai = addresses; ai != NULL; ai = ai->ai_next) {
+		untried++;
+	}
+
+	for (struct zsock_addrinfo *ai = addresses; ai != NULL && fd < 0; ai = ai->ai_next) {
+		int left = timeout_ms(deadline);
+
+		/* An address that does not answer must not use up the time of the next one. */
+		int64_t share = left < 0 ? deadline : k_uptime_get() + left / untried;
+
+		untried--;
+		/* IPv4 and IPv6 have the port at the same place. */
+		net_sin(ai->ai_addr)->sin_port = htons(port);
+		fd = connect_to(ai->ai_addr, ai->ai_addrlen, share);
+	}
+
+	err = errno;
+	zsock_freeaddrinfo(addresses);
+
+	return fd < 0 ? failure(err) : fd;
+}
+
+/* Writes the port that was bound, when 0 let the stack choose it. */
+static int listen_on(sa_family_t family, uint16_t *port, int backlog)
+{
+	struct sockaddr_in6 any = {.sin6_family = family, .sin6_port = htons(*port)};
+	socklen_t any_len =
+		family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	int fd = zsock_socket(family, SOCK_STREAM, IPPROTO_TCP);
+	int on = 1;
+	int off = 0;
+
+	if (fd < 0) {
+		return -1;
+	}
+
+	/* Either option only widens what works: a restart at once, IPv4 beside IPv6. */
+	(void)zsock_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (family == AF_INET6) {
+		(void)zsock_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	}
+
+	/* The address "any" is all zeros in both families. */
+	if (zsock_bind(fd, (struct sockaddr *)&any, any_len) < 0 ||
+	    zsock_listen(fd, backlog) < 0 || set_nonblocking(fd) < 0) {
+		goto failed;
+	}
+
+	if (*port == 0) {
+		if (zsock_getsockname(fd, (struct sockaddr *)&any, &any_len) < 0) {
+			goto failed;
+		}
+		*port = ntohs(any.sin6_port);
+	}
+
+	return fd;
+
+failed:
+	discard(fd);
+
+	return -1;
+}
+
+static int listen_any(uint16_t *port, int backlog)
+{
+	int fd = LISTEN_IPV6 ? listen_on(AF_INET6, port, backlog) : -1;
+
+	/* A host whose sockets are used here can be without IPv6. */
+	if (fd < 0 && (!LISTEN_IPV6 || IS_ENABLED(CONFIG_NET_IPV4))) {
+		fd = listen_on(AF_INET, port, backlog);
+	}
+
+	return fd;
+}
+
+int rust_websocket_listen(uint16_t *port, int backlog)
+{
+	bool any_port = *port == 0;
+	int fd = listen_any(port, backlog);
+
+	if (IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD) && fd < 0 && any_port &&
+	    cause_of(errno) == CAUSE_UNSUPPORTED) {
+		int tries = DYNAMIC_PORT_TRIES;
+
+		do {
+			*port = DYNAMIC_PORT_FIRST + (sys_rand16_get() & DYNAMIC_PORT_MASK);
+			fd = listen_any(port, backlog);
+		} while (fd < 0 && errno == EADDRINUSE && --tries > 0);
+	}
+
+	return fd < 0 ? failure(errno) : fd;
+}
+
+int rust_websocket_accept(int listener, int64_t deadline)
+{
+	int fd;
+
+	do {
+		fd = zsock_accept(listener, NULL, NULL);
+		/* A peer that has gone again is no failure of the listener. */
+	} while (fd < 0 && (errno == ECONNABORTED || try_again(listener, ZSOCK_POLLIN, deadline)));
+
+	if (fd < 0) {
+		return failure(errno);
+	}
+
+	set_nodelay(fd);
+
+	return fd;
+}
+
+int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
+{
+	ssize_t n;
+
+	if (len == 0) {
+		return 0;
+	}
+
+	do {
+		n = zsock_recv(fd, bytes, MIN(len, INT_MAX), ZSOCK_MSG_DONTWAIT);
+	} while (n < 0 && try_again(fd, ZSOCK_POLLIN, deadline));
+
+	return n < 0 ? failure(errno) : (int)n;
+}
+
+int rust_websocket_send(int fd, const void *head, size_t head_len, const void *payload,
+			size_t payload_len, int64_t deadline)
+{
+	struct iovec parts[] = {
+		{.iov_base = (void *)head, .iov_len = head_len},
+		{.iov_base = (void *)payload, .iov_len = MIN(payload_len, INT_MAX / 2)},
+	};
+	struct msghdr msg = {
+		.msg_iov = head_len > 0 ? &parts[0] : &parts[1],
+		.msg_iovlen = (head_len > 0) + (payload_len > 0),
+	};
+	ssize_t n;
+
+	if (msg.msg_iovlen == 0) {
+		return 0;
+	}
+
+	do {
+		n = zsock_sendmsg(fd, &msg, ZSOCK_MSG_DONTWAIT);
+	} while (n < 0 && try_again(fd, ZSOCK_POLLOUT, deadline));
+
+	return n < 0 ? failure(errno) : (int)n;
+}
+
+int rust_websocket_shutdown(int fd)
+{
+	return zsock_shutdown(fd, ZSOCK_SHUT_WR) < 0 ? failure(errno) : 0;
+}
+
+int rust_websocket_close(int fd)
+{
+	return zsock_close(fd) < 0 ? failure(errno) : 0;
+}
