@@ -216,32 +216,38 @@ host_client() {
     agent=("$root/target/release/examples/autobahn_client" "ws://127.0.0.1:$port")
 }
 
-# Builds application $2 in target/zephyr/$1 with configuration $3, in which PORT stands
+# Builds application $2 in target/zephyr/$1 with configuration $3, in which @port@ stands
 # for the port. The port is compiled in, so a build keeps its port while that is free.
 native_sim_build() {
     local build=$root/target/zephyr/$1 application=$root/$2 config=$3 known=''
-    command -v west >/dev/null || missing "native_sim needs west and a Zephyr workspace"
+    # shellcheck source=scripts/zephyr-env.sh
+    . "$root/scripts/zephyr-env.sh"
+    zephyr_env || missing "$zephyr_missing"
     [[ -f $build/autobahn-port ]] && known=$(<"$build/autobahn-port")
+    # west finds its commands from a folder of the workspace only.
+    cd "$ZEPHYR_BASE"
     if [[ -n $known && -f $build/build.ninja ]] && port_is_free "$known"; then
         port=$known
         west build -d "$build"
     else
         rm -f "$build/autobahn-port"
-        west build -b native_sim/native/64 -d "$build" "$application" \
-            -- "-DEXTRA_ZEPHYR_MODULES=$root" "-D${config//PORT/$port}"
+        west build -p -b native_sim/native/64 -d "$build" "$application" -- "-D${config//@port@/$port}"
         printf '%s\n' "$port" >"$build/autobahn-port"
     fi
+    cd "$root"
     agent=("$build/zephyr/zephyr.exe")
     limit=900
 }
 
 native_sim_server() {
-    native_sim_build autobahn-server samples/echo_server 'CONFIG_SAMPLE_PORT=PORT'
+    native_sim_build autobahn-server samples/echo_server 'CONFIG_ECHO_SERVER_PORT=@port@'
+    ready_line='listening on'
 }
 
 native_sim_client() {
     native_sim_build autobahn-client tests/autobahn/client \
-        'CONFIG_AUTOBAHN_URL="ws://127.0.0.1:PORT"'
+        'CONFIG_AUTOBAHN_URL="ws://127.0.0.1:@port@"'
+    done_line='cases run'
 }
 
 command_server() {

@@ -18,6 +18,7 @@
 #include <zephyr/net/socket.h>
 #include <zephyr/random/random.h>
 #include <zephyr/sys/fdtable.h>
+#include <zephyr/version.h>
 
 /* src/zephyr/error.rs has the same numbers. */
 enum cause {
@@ -45,11 +46,10 @@ enum cause {
 #define DYNAMIC_PORT_MASK  0x3fff
 #define DYNAMIC_PORT_TRIES 8
 
-/* One IPv6 socket serves IPv4 too, unless Zephyr's own stack is told not to map addresses. */
-#define LISTEN_IPV6                                                                                \
-	(IS_ENABLED(CONFIG_NET_IPV6) &&                                                            \
-	 (!IS_ENABLED(CONFIG_NET_IPV4) || IS_ENABLED(CONFIG_NET_IPV4_MAPPING_TO_IPV6) ||           \
-	  IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD)))
+/* Until 4.3, zsock_sendmsg() of a connected IPv6 socket dereferences NULL with this option. */
+#define SENDMSG_BROKEN                                                                             \
+	(IS_ENABLED(CONFIG_NET_IPV4_MAPPING_TO_IPV6) &&                                            \
+	 ZEPHYR_VERSION_CODE < ZEPHYR_VERSION(4, 3, 0))
 
 static int failure_of(enum cause cause, int detail)
 {
@@ -121,9 +121,8 @@ static int timeout_ms(int64_t deadline)
  * Trying first and polling afterwards is deliberate: poll() of a TLS socket does not see data that
  * is decrypted already, and a blocking recv() would keep the descriptor locked against senders.
  */
-static bool try_again(int fd, short events, int64_t deadline)
+static bool try_again(struct zsock_pollfd *sockets, int count, int64_t deadline)
 {
-	struct zsock_pollfd pfd = {.fd = fd, .events = events};
 	int left = timeout_ms(deadline);
 	int ready;
 
@@ -146,7 +145,7 @@ static bool try_again(int fd, short events, int64_t deadline)
 		return true;
 	}
 
-	ready = zsock_poll(&pfd, 1, left);
+	ready = zsock_poll(sockets, count, left);
 	if (ready == 0) {
 		errno = EAGAIN;
 	}
@@ -191,6 +190,7 @@ int rust_websocket_csrand(void *bytes, size_t len)
 static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadline)
 {
 	int fd = zsock_socket(addr->sa_family, SOCK_STREAM, IPPROTO_TCP);
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
 	int err = 0;
 	socklen_t err_len = sizeof(err);
 
@@ -209,7 +209,7 @@ static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadlin
 
 		do {
 			errno = EAGAIN;
-			if (!try_again(fd, ZSOCK_POLLOUT, deadline)) {
+			if (!try_again(&socket, 1, deadline)) {
 				goto failed;
 			}
 		} while (errno == EINTR);
@@ -274,24 +274,24 @@ int rust_websocket_connect(const char *host, uint16_t port, int64_t deadline)
 /* Writes the port that was bound, when 0 let the stack choose it. */
 static int listen_on(sa_family_t family, uint16_t *port, int backlog)
 {
+	/* The address "any" is all zeros in both families, and the port is at the same place. */
 	struct sockaddr_in6 any = {.sin6_family = family, .sin6_port = htons(*port)};
 	socklen_t any_len =
 		family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	int fd = zsock_socket(family, SOCK_STREAM, IPPROTO_TCP);
 	int on = 1;
-	int off = 0;
 
 	if (fd < 0) {
 		return -1;
 	}
 
-	/* Either option only widens what works: a restart at once, IPv4 beside IPv6. */
+	/* Without it, a restart has to wait for the old connections to time out. */
 	(void)zsock_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (family == AF_INET6) {
-		(void)zsock_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+		/* Leaves the port of IPv4 to the other socket. */
+		(void)zsock_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
 
-	/* The address "any" is all zeros in both families. */
 	if (zsock_bind(fd, (struct sockaddr *)&any, any_len) < 0 ||
 	    zsock_listen(fd, backlog) < 0 || set_nonblocking(fd) < 0) {
 		goto failed;
@@ -312,56 +312,90 @@ failed:
 	return -1;
 }
 
-static int listen_any(uint16_t *port, int backlog)
+/*
+ * One socket for each family, as Zephyr's own stack does not serve IPv4 on an IPv6 socket unless
+ * it is told to map addresses.
+ */
+static int listen_on_both(int listeners[2], uint16_t *port, int backlog)
 {
-	int fd = LISTEN_IPV6 ? listen_on(AF_INET6, port, backlog) : -1;
+	listeners[0] = IS_ENABLED(CONFIG_NET_IPV6) ? listen_on(AF_INET6, port, backlog) : -1;
+	listeners[1] = -1;
 
-	/* A host whose sockets are used here can be without IPv6. */
-	if (fd < 0 && (!LISTEN_IPV6 || IS_ENABLED(CONFIG_NET_IPV4))) {
-		fd = listen_on(AF_INET, port, backlog);
+	if (IS_ENABLED(CONFIG_NET_IPV6) && !IS_ENABLED(CONFIG_NET_IPV4)) {
+		return listeners[0] < 0 ? -1 : 0;
 	}
 
-	return fd;
+	/* A host whose sockets are used here can be without IPv6. */
+	if (IS_ENABLED(CONFIG_NET_IPV6) && listeners[0] < 0 &&
+	    cause_of(errno) != CAUSE_UNSUPPORTED && errno != EADDRNOTAVAIL) {
+		return -1;
+	}
+
+	listeners[1] = listen_on(AF_INET, port, backlog);
+	if (listeners[1] < 0) {
+		if (listeners[0] >= 0) {
+			discard(listeners[0]);
+		}
+		return -1;
+	}
+
+	return 0;
 }
 
-int rust_websocket_listen(uint16_t *port, int backlog)
+/* Fills in one or two descriptors, and -1 for one that is not needed. */
+int rust_websocket_listen(int listeners[2], uint16_t *port, int backlog)
 {
 	bool any_port = *port == 0;
-	int fd = listen_any(port, backlog);
+	int err = listen_on_both(listeners, port, backlog);
 
-	if (IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD) && fd < 0 && any_port &&
+	/* Not every offloading driver can tell which port the stack has chosen. */
+	if (IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD) && err < 0 && any_port &&
 	    cause_of(errno) == CAUSE_UNSUPPORTED) {
 		int tries = DYNAMIC_PORT_TRIES;
 
 		do {
 			*port = DYNAMIC_PORT_FIRST + (sys_rand16_get() & DYNAMIC_PORT_MASK);
-			fd = listen_any(port, backlog);
-		} while (fd < 0 && errno == EADDRINUSE && --tries > 0);
+			err = listen_on_both(listeners, port, backlog);
+		} while (err < 0 && errno == EADDRINUSE && --tries > 0);
 	}
 
-	return fd < 0 ? failure(errno) : fd;
+	return err < 0 ? failure(errno) : 0;
 }
 
-int rust_websocket_accept(int listener, int64_t deadline)
+int rust_websocket_accept(int first, int second, int64_t deadline)
 {
-	int fd;
+	struct zsock_pollfd listeners[] = {
+		{.fd = first, .events = ZSOCK_POLLIN},
+		{.fd = second, .events = ZSOCK_POLLIN},
+	};
 
 	do {
-		fd = zsock_accept(listener, NULL, NULL);
+		for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+			int fd;
+
+			if (listeners[i].fd < 0) {
+				continue;
+			}
+
+			fd = zsock_accept(listeners[i].fd, NULL, NULL);
+			if (fd >= 0) {
+				set_nodelay(fd);
+				return fd;
+			}
+			if (errno != EAGAIN) {
+				break;
+			}
+		}
 		/* A peer that has gone again is no failure of the listener. */
-	} while (fd < 0 && (errno == ECONNABORTED || try_again(listener, ZSOCK_POLLIN, deadline)));
+	} while (errno == ECONNABORTED ||
+		 try_again(listeners, ARRAY_SIZE(listeners), deadline));
 
-	if (fd < 0) {
-		return failure(errno);
-	}
-
-	set_nodelay(fd);
-
-	return fd;
+	return failure(errno);
 }
 
 int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
 {
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLIN};
 	ssize_t n;
 
 	if (len == 0) {
@@ -370,7 +404,7 @@ int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
 
 	do {
 		n = zsock_recv(fd, bytes, MIN(len, INT_MAX), ZSOCK_MSG_DONTWAIT);
-	} while (n < 0 && try_again(fd, ZSOCK_POLLIN, deadline));
+	} while (n < 0 && try_again(&socket, 1, deadline));
 
 	return n < 0 ? failure(errno) : (int)n;
 }
@@ -386,6 +420,7 @@ int rust_websocket_send(int fd, const void *head, size_t head_len, const void *p
 		.msg_iov = head_len > 0 ? &parts[0] : &parts[1],
 		.msg_iovlen = (head_len > 0) + (payload_len > 0),
 	};
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
 	ssize_t n;
 
 	if (msg.msg_iovlen == 0) {
@@ -393,8 +428,13 @@ int rust_websocket_send(int fd, const void *head, size_t head_len, const void *p
 	}
 
 	do {
-		n = zsock_sendmsg(fd, &msg, ZSOCK_MSG_DONTWAIT);
-	} while (n < 0 && try_again(fd, ZSOCK_POLLOUT, deadline));
+		if (SENDMSG_BROKEN) {
+			n = zsock_send(fd, msg.msg_iov[0].iov_base, msg.msg_iov[0].iov_len,
+				       ZSOCK_MSG_DONTWAIT);
+		} else {
+			n = zsock_sendmsg(fd, &msg, ZSOCK_MSG_DONTWAIT);
+		}
+	} while (n < 0 && try_again(&socket, 1, deadline));
 
 	return n < 0 ? failure(errno) : (int)n;
 }

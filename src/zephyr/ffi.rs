@@ -14,9 +14,13 @@ unsafe extern "C" {
     pub(super) fn rust_websocket_csrand(bytes: *mut c_void, len: usize) -> c_int;
     /// `host` must be a string that ends with a zero byte.
     pub(super) fn rust_websocket_connect(host: *const c_char, port: u16, deadline: i64) -> c_int;
-    /// `port` must be readable and writable.
-    pub(super) fn rust_websocket_listen(port: *mut u16, backlog: c_int) -> c_int;
-    pub(super) safe fn rust_websocket_accept(listener: c_int, deadline: i64) -> c_int;
+    /// `listeners` must be writable for two descriptors, `port` readable and writable.
+    pub(super) fn rust_websocket_listen(
+        listeners: *mut c_int,
+        port: *mut u16,
+        backlog: c_int,
+    ) -> c_int;
+    pub(super) safe fn rust_websocket_accept(first: c_int, second: c_int, deadline: i64) -> c_int;
     /// `bytes` must be writable for `len` bytes.
     pub(super) fn rust_websocket_recv(
         fd: c_int,

@@ -118,26 +118,29 @@ impl Transport for TcpStream {
     }
 }
 
-/// A TCP socket of Zephyr that accepts connections. Dropping it closes the socket.
+/// The TCP sockets of Zephyr that accept connections at a port: one each for IPv4 and IPv6, where
+/// these are enabled. Dropping it closes them.
 #[derive(Debug)]
 pub struct TcpListener {
-    fd: c_int,
+    /// -1 where there is no socket for the family.
+    fds: [c_int; 2],
     port: u16,
 }
 
 impl TcpListener {
     /// Listens on `port` of every address of this device; 0 lets the network stack choose.
     ///
-    /// IPv4 and IPv6 are both served where both are enabled, see `CONFIG_RUST_WEBSOCKET`.
-    ///
     /// # Errors
     /// [`Error::AddressInUse`] above all; [`Error::PermissionDenied`] below 1024 on a PC.
     pub fn bind(mut port: u16) -> Result<Self, Error> {
-        // SAFETY: the pointer is that of a local variable, and the shim does not keep it. The
+        let mut fds = [-1; 2];
+        // SAFETY: the pointers are those of local variables, and the shim does not keep them. The
         // backlog is bounded by Kconfig to a small number.
-        let fd = unsafe { ffi::rust_websocket_listen(&mut port, LISTEN_BACKLOG as c_int) };
-        Error::check(fd)?;
-        Ok(Self { fd, port })
+        let returned = unsafe {
+            ffi::rust_websocket_listen(fds.as_mut_ptr(), &mut port, LISTEN_BACKLOG as c_int)
+        };
+        Error::check(returned)?;
+        Ok(Self { fds, port })
     }
 
     /// The port that was bound.
@@ -151,13 +154,19 @@ impl TcpListener {
     /// After [`Error::TimedOut`], [`Error::OutOfMemory`] and [`Error::OutOfDescriptors`] the
     /// listener remains of use; the last two come back at once until a socket was closed.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<TcpStream, Error> {
-        TcpStream::from_returned(ffi::rust_websocket_accept(self.fd, uptime_after(timeout)))
+        let [first, second] = self.fds;
+        let fd = ffi::rust_websocket_accept(first, second, uptime_after(timeout));
+        TcpStream::from_returned(fd)
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        ffi::rust_websocket_close(self.fd);
+        for fd in self.fds {
+            if fd >= 0 {
+                ffi::rust_websocket_close(fd);
+            }
+        }
     }
 }
 
