@@ -206,13 +206,13 @@ done_line=''
 limit=300
 
 host_server() {
-    (cd "$root" && cargo build --release --features std --example echo_server)
+    (cd "$root" && cargo build --release --example echo_server)
     agent=("$root/target/release/examples/echo_server" --port "$port")
     ready_line='listening on'
 }
 
 host_client() {
-    (cd "$root" && cargo build --release --features std --example autobahn_client)
+    (cd "$root" && cargo build --release --example autobahn_client)
     agent=("$root/target/release/examples/autobahn_client" "ws://127.0.0.1:$port")
 }
 

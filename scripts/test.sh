@@ -63,8 +63,9 @@ formatted() {
 
 linted() {
     # Every set of features that an application can choose.
-    cargo clippy --all-targets --features std,log -- -D warnings &&
-        cargo clippy --no-default-features -- -D warnings &&
+    cargo clippy --all-targets -- -D warnings &&
+        cargo clippy -- -D warnings &&
+        cargo clippy --features std,log -- -D warnings &&
         cargo clippy --features zephyr -- -D warnings
 }
 
@@ -74,7 +75,7 @@ documented() {
 
 part format formatted
 part clippy linted
-part 'tests of the PC build' cargo test --features std,log
+part 'tests of the PC build' cargo test
 count_tests "$logs/tests-of-the-PC-build.log"
 part documentation documented
 part 'Cortex-M4 without a panic' scripts/footprint.sh

@@ -58,6 +58,7 @@ pub fn connect<'b, 'r, T: Transport, E: Entropy>(
     };
     let head = received.unread().get(..head_len).unwrap_or_default();
     let subprotocol = request.verify(&key, head)?;
+    debug!("opened {}", request.resource_name);
     received.consume(head_len);
     let websocket = WebSocket::with_received(transport, Client(entropy), received, tx)?;
     Ok(Connected { websocket, subprotocol })

@@ -75,7 +75,7 @@ pub enum UsageError {
     ReasonWithoutCode,
     /// A text fragment within a binary message or the reverse: end the message first.
     OtherMessageInProgress,
-    /// A frame was sent in part: call [`resume`](crate::WebSocket::resume) until it is complete.
+    /// A frame was sent in part: call [`resume`](crate::Sender::resume) until it is complete.
     FrameInProgress,
     /// `resume` without a frame sent in part, or with a payload shorter than what is missing.
     NoFrameToResume,
@@ -169,7 +169,7 @@ pub enum Error<E> {
     /// The call cannot work as it was made.
     Usage(UsageError),
     /// Nothing more could be received or sent before the deadline. The call can be repeated; an
-    /// interrupted frame goes on with [`resume`](crate::WebSocket::resume).
+    /// interrupted frame goes on with [`resume`](crate::Sender::resume).
     TimedOut,
     /// The closing handshake is done, or the connection failed before: nothing more comes.
     Closed,

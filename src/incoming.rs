@@ -90,6 +90,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
     ) -> Result<WebSocket<'b, T, Server>, Error<T::Error>> {
         match self.send_acceptance(acceptance) {
             Ok(()) => {
+                debug!("opened {}", self.request().resource_name());
                 self.received.consume(self.head_len);
                 Ok(WebSocket::with_received(self.transport, Server, self.received, self.tx)?)
             }
@@ -129,6 +130,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
     }
 
     fn refuse(self, error: RequestError) -> Error<T::Error> {
+        debug!("refused with {}: {}", error.status().code(), error);
         self.end_with(error.status());
         Error::Request(error)
     }

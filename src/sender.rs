@@ -159,6 +159,7 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
     /// Tells the peer why the connection fails, if that can be done at once: a peer that breaks
     /// the protocol may not read either.
     pub(crate) fn fail(&mut self, code: CloseCode) {
+        debug!("failing the connection with {}", code.value());
         self.transport.set_deadline(Some(core::time::Duration::ZERO));
         // The connection is over whether or not the frame leaves.
         let _ = self.close(Some(code), "");

@@ -128,6 +128,7 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
     ///
     /// It sends no Close frame by itself: call [`Sender::close`] before, unless the peer did.
     pub fn finish(mut self, timeout: Duration) -> T {
+        debug!("finishing a connection that is {:?}", self.state());
         self.set_deadline(Some(timeout));
         // Whatever fails here, the stream is given back and ends with it.
         let sent = self.sender.send_waiting();
