@@ -57,16 +57,23 @@ impl<'b> ReceiveBuffer<'b> {
     }
 
     /// Receives once, into all the room there is, and returns how many bytes arrived: 0 when the
-    /// peer has ended its side.
+    /// peer has ended its side, `None` if the stream takes bytes again and `or_writable` asked.
     pub(crate) fn fill<T: Transport>(
         &mut self,
         transport: &mut T,
-    ) -> Result<usize, Error<T::Error>> {
+        or_writable: bool,
+    ) -> Result<Option<usize>, Error<T::Error>> {
         self.compact();
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let room_len = room.len();
-        let count = uninterrupted(|| transport.read(room))?.min(room_len);
-        self.end = self.end.wrapping_add(count);
+        let count = uninterrupted(|| {
+            if or_writable {
+                transport.read_or_writable(room)
+            } else {
+                transport.read(room).map(Some)
+            }
+        })?;
+        let end = self.end.wrapping_add(count.unwrap_or(0));
+        self.end = end.min(self.bytes.len());
         Ok(count)
     }
 

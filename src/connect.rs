@@ -2,13 +2,13 @@
 //! A client's opening handshake on a transport.
 
 use crate::buffer::ReceiveBuffer;
-use crate::error::{Error, ResponseError};
+use crate::error::{Error, ResponseError, UsageError};
 use crate::handshake::HeadScanner;
 use crate::handshake::client::Request;
-use crate::outgoing::write_all;
+use crate::outgoing::{MIN_TX_BUFFER, write_all};
 use crate::role::Client;
 use crate::transport::{Entropy, Transport};
-use crate::websocket::WebSocket;
+use crate::websocket::{MIN_RX_BUFFER, WebSocket};
 
 /// What [`connect`] brings.
 pub struct Connected<'b, 'r, T, E> {
@@ -36,6 +36,9 @@ pub fn connect<'b, 'r, T: Transport, E: Entropy>(
     rx: &'b mut [u8],
     tx: &'b mut [u8],
 ) -> Result<Connected<'b, 'r, T, E>, Error<T::Error>> {
+    if rx.len() < MIN_RX_BUFFER || tx.len() < MIN_TX_BUFFER {
+        return Err(UsageError::BufferTooSmall.into());
+    }
     let mut nonce = [0; 16];
     entropy.fill(&mut nonce)?;
     let key = Request::key(&nonce);
@@ -48,7 +51,7 @@ pub fn connect<'b, 'r, T: Transport, E: Entropy>(
         if received.is_full() {
             return Err(ResponseError::HeadTooLarge.into());
         }
-        if received.fill(&mut transport)? == 0 {
+        if received.fill(&mut transport, false)? == Some(0) {
             return Err(Error::Disconnected);
         }
         let scanned = scanner.scan(received.unread());

@@ -169,10 +169,22 @@ impl<R: Role> Connection<R> {
         self.flags.any(Flags::CLOSE_SENT)
     }
 
+    /// Ends receiving: what still arrives is dropped, and only a Close frame may be sent.
+    pub(crate) fn fail(&mut self) {
+        self.flags.set(Flags::FAILED, true);
+    }
+
     /// Whether nothing that still arrives counts: the peer's Close frame came, or it broke a rule.
     #[must_use]
     pub const fn is_receive_over(&self) -> bool {
         self.flags.any(Flags::CLOSE_RECEIVED | Flags::FAILED)
+    }
+
+    /// Whether the next frame in `input` is one that [`receive`](Self::receive) hands out to be
+    /// answered: a Ping or a Close frame.
+    pub(crate) fn is_answer_next(&self, input: &[u8]) -> bool {
+        // The opcodes 8 and 9.
+        self.remaining == 0 && input.first().is_some_and(|first| first & 0x0E == 0x08)
     }
 
     /// Takes the next event from the start of `input`, unmasking its payload in place.
@@ -202,7 +214,7 @@ impl<R: Role> Connection<R> {
         }
         let step = self.step_open(input);
         if step.is_err() {
-            self.flags.set(Flags::FAILED, true);
+            self.fail();
         }
         step
     }
@@ -312,8 +324,8 @@ impl<R: Role> Connection<R> {
     }
 
     /// The header of the next frame of a message: the first of a message if none is in progress,
-    /// a continuation otherwise. Exactly `payload_len` bytes must follow it on the wire, masked
-    /// with `key` if there is one. The payload of a text message must be UTF-8 (RFC 6455
+    /// a continuation otherwise. Exactly `payload_len` bytes, at most 2^63 - 1, must
+    /// follow it on the wire, masked with `key` if there is one. The payload of a text message must be UTF-8 (RFC 6455
     /// section 5.6); a character may be split between fragments.
     ///
     /// # Errors

@@ -93,6 +93,30 @@ impl Transport for TcpTransport {
         self.write_slices(&[IoSlice::new(head), IoSlice::new(payload)])
     }
 
+    #[cfg(unix)]
+    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+            .map_err(|error| timed_out(error.into()))
+    }
+
+    #[cfg(unix)]
+    fn read_or_writable(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = match self.deadline {
+            Deadline::Never => None,
+            // A timeout that is too long to be counted never comes either.
+            Deadline::At(at) => Timespec::try_from(Self::time_left(at)?).ok(),
+            Deadline::Now => Some(Timespec::default()),
+        };
+        let mut sockets = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
+        if poll(&mut sockets, timeout.as_ref())? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let [socket] = sockets;
+        if socket.revents() == PollFlags::OUT { Ok(None) } else { self.read(buffer).map(Some) }
+    }
+
     fn set_deadline(&mut self, after: Option<Duration>) {
         let deadline = match after {
             None => Deadline::Never,
@@ -103,7 +127,7 @@ impl Transport for TcpTransport {
         if (deadline == Deadline::Now) != (self.deadline == Deadline::Now) {
             let _ = self.stream.set_nonblocking(deadline == Deadline::Now);
         }
-        if deadline == Deadline::Never && matches!(self.deadline, Deadline::At(_)) {
+        if deadline == Deadline::Never && self.deadline != Deadline::Never {
             let _ = self.stream.set_read_timeout(None);
             let _ = self.stream.set_write_timeout(None);
         }

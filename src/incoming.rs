@@ -29,13 +29,20 @@ impl<'b, T: Transport> Incoming<'b, T> {
     /// Receives the request's head into `rx`, which bounds its length. The deadline that was set
     /// on the transport bounds the whole of it, however slowly its bytes drip in.
     ///
-    /// `tx` must be long enough for the response's head too: 129 bytes for a plain acceptance.
+    /// `tx` must be long enough for the response's head too: 129 bytes for a plain acceptance, and
+    /// what the application adds.
     ///
     /// # Errors
+    /// - [`UsageError::BufferTooSmall`]: `rx` is shorter than [`MIN_RX_BUFFER`], or `tx` than
+    ///   [`MIN_TX_BUFFER`]. Nothing was received.
     /// - [`Error::Request`]: the peer has been answered with 400, 408, 431 or 505, and the
     ///   connection ended.
     /// - [`Error::Disconnected`], [`Error::Transport`].
     pub fn read(transport: T, rx: &'b mut [u8], tx: &'b mut [u8]) -> Result<Self, Error<T::Error>> {
+        // Every refusal fits into the shortest buffer.
+        if tx.len() < MIN_TX_BUFFER || rx.len() < MIN_RX_BUFFER {
+            return Err(UsageError::BufferTooSmall.into());
+        }
         let received = ReceiveBuffer::new(rx);
         let mut incoming = Self { transport, received, head_len: 0, tx };
         match incoming.read_head() {
@@ -57,8 +64,8 @@ impl<'b, T: Transport> Incoming<'b, T> {
             if self.received.is_full() {
                 return Err(RequestError::HeadTooLarge.into());
             }
-            match self.received.fill(&mut self.transport) {
-                Ok(0) => return Err(Error::Disconnected),
+            match self.received.fill(&mut self.transport, false) {
+                Ok(Some(0)) => return Err(Error::Disconnected),
                 Ok(_) => {}
                 Err(Error::TimedOut) => return Err(RequestError::HeadTimedOut.into()),
                 Err(error) => return Err(error),
@@ -104,9 +111,6 @@ impl<'b, T: Transport> Incoming<'b, T> {
     }
 
     fn send_acceptance(&mut self, acceptance: &Acceptance<'_>) -> Result<(), Error<T::Error>> {
-        if self.tx.len() < MIN_TX_BUFFER || self.received.storage().len() < MIN_RX_BUFFER {
-            return Err(UsageError::BufferTooSmall.into());
-        }
         let head = self.received.unread().get(..self.head_len).unwrap_or_default();
         let request = Request::parse(head)?;
         let key = request.key()?;

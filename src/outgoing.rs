@@ -68,8 +68,13 @@ impl<'b, R: Role> Outgoing<'b, R> {
         0 < self.control_start && self.control_start < self.control_end
     }
 
+    /// Whether a control frame waits for room in the transport.
+    pub(crate) const fn wants_to_send_control(&self) -> bool {
+        self.is_control_waiting() && !self.is_frame_begun()
+    }
+
     /// Whether a control frame waits to be sent or completed.
-    pub(crate) const fn is_control_waiting(&self) -> bool {
+    const fn is_control_waiting(&self) -> bool {
         self.control_start < self.control_end
     }
 
@@ -123,14 +128,24 @@ impl<'b, R: Role> Outgoing<'b, R> {
         self.control_end = end as u8;
     }
 
-    /// Sends what is left of the control frame, unless a data frame has begun.
+    /// Takes a control frame that has not begun out of the line.
+    pub(crate) fn withdraw_control(&mut self) {
+        self.control_end = self.control_start;
+    }
+
+    /// Sends what is left of the control frame, unless a data frame has begun; with `now`, only
+    /// as much as the transport takes without waiting.
     pub(crate) fn send_control<T: Transport>(
         &mut self,
         transport: &mut T,
+        now: bool,
     ) -> Result<(), Error<T::Error>> {
-        while !self.is_frame_begun() && self.is_control_waiting() {
+        while self.wants_to_send_control() {
             let range = usize::from(self.control_start)..usize::from(self.control_end);
-            let count = write(transport, self.control.get(range).unwrap_or_default(), &[])?;
+            let bytes = self.control.get(range).unwrap_or_default();
+            let count = some(uninterrupted(|| {
+                if now { transport.write_now(bytes) } else { transport.write(bytes) }
+            })?)?;
             self.control_start = self.control_start.wrapping_add(count as u8);
         }
         Ok(())
@@ -154,16 +169,18 @@ impl<'b, R: Role> Outgoing<'b, R> {
     }
 }
 
-/// Writes once; a transport that takes nothing can never finish.
+/// Writes once.
 fn write<T: Transport>(
     transport: &mut T,
     head: &[u8],
     payload: &[u8],
 ) -> Result<usize, Error<T::Error>> {
-    match uninterrupted(|| transport.write_gather(head, payload))? {
-        0 => Err(Error::Disconnected),
-        count => Ok(count),
-    }
+    some(uninterrupted(|| transport.write_gather(head, payload))?)
+}
+
+/// A transport that takes nothing can never finish.
+fn some<E>(count: usize) -> Result<usize, Error<E>> {
+    if count == 0 { Err(Error::Disconnected) } else { Ok(count) }
 }
 
 /// Writes all of `head` and `payload`.

@@ -99,13 +99,15 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
     /// Sends a Ping. The peer's Pong brings `payload` back.
     ///
     /// # Errors
-    /// [`UsageError::ControlPayloadTooLong`] over 125 bytes, otherwise as
-    /// [`close`](Self::close).
+    /// - [`Error::TimedOut`]: nothing of it was sent. The call can be repeated.
+    /// - [`Error::Usage`]: [`UsageError::ControlPayloadTooLong`] over 125 bytes,
+    ///   [`UsageError::FrameInProgress`] or [`UsageError::NotOpen`].
+    /// - [`Error::Entropy`], [`Error::Disconnected`] and [`Error::Transport`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
         let key = self.prepare()?;
         let header = self.connection.send_ping(payload.len(), key)?;
         self.outgoing.put_control(&header, [payload, &[]], key);
-        self.outgoing.send_control(&mut self.transport)
+        self.send_new_control()
     }
 
     /// Sends a Pong that no Ping asked for (RFC 6455 section 5.5.3).
@@ -116,7 +118,7 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         let key = self.prepare()?;
         let header = self.connection.send_pong(payload.len(), key)?;
         self.outgoing.put_control(&header, [payload, &[]], key);
-        self.outgoing.send_control(&mut self.transport)
+        self.send_new_control()
     }
 
     /// Begins the closing handshake (RFC 6455 section 7.1.2). It is over when
@@ -134,7 +136,7 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
     pub fn close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error<T::Error>> {
         let key = self.prepare()?;
         self.put_close(code, reason, key)?;
-        self.outgoing.send_control(&mut self.transport)
+        self.outgoing.send_control(&mut self.transport, false)
     }
 
     /// Sends what the connection owes for what it received.
@@ -153,27 +155,56 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
             let header = self.connection.send_pong(payload.len(), key)?;
             self.outgoing.put_control(&header, [payload, &[]], key);
         }
-        self.try_send_control()
+        self.answer_now()
     }
 
     /// Tells the peer why the connection fails, if that can be done at once: a peer that breaks
     /// the protocol may not read either.
     pub(crate) fn fail(&mut self, code: CloseCode) {
         debug!("failing the connection with {}", code.value());
-        self.transport.set_deadline(Some(core::time::Duration::ZERO));
+        self.connection.fail();
         // The connection is over whether or not the frame leaves.
-        let _ = self.close(Some(code), "");
+        if let Ok(key) = self.role.key()
+            && self.answer_now().is_ok()
+            && !self.outgoing.is_control_begun()
+            && self.put_close(Some(code), "", key).is_ok()
+        {
+            let _ = self.answer_now();
+        }
     }
 
-    /// Completes a control frame that has begun, and sends one that waits if there is room.
-    pub(crate) fn send_waiting(&mut self) -> Result<(), Error<T::Error>> {
-        self.try_send_control()?;
-        if self.outgoing.is_control_begun() { Err(Error::TimedOut) } else { Ok(()) }
-    }
-
-    fn try_send_control(&mut self) -> Result<(), Error<T::Error>> {
-        match self.outgoing.send_control(&mut self.transport) {
+    /// Sends as much of a waiting control frame as leaves without waiting.
+    pub(crate) fn answer_now(&mut self) -> Result<(), Error<T::Error>> {
+        match self.outgoing.send_control(&mut self.transport, true) {
             Err(Error::TimedOut) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Completes a control frame of which a part was sent.
+    pub(crate) fn complete_control(&mut self) -> Result<(), Error<T::Error>> {
+        if self.outgoing.is_control_begun() { self.send_waiting() } else { Ok(()) }
+    }
+
+    /// Sends a waiting control frame.
+    pub(crate) fn send_waiting(&mut self) -> Result<(), Error<T::Error>> {
+        self.outgoing.send_control(&mut self.transport, false)
+    }
+
+    /// Whether a control frame waits for nothing but room in the transport.
+    pub(crate) const fn wants_to_answer(&self) -> bool {
+        self.outgoing.wants_to_send_control()
+    }
+
+    /// Sends a control frame of the application, or none of it: what waited could be replaced by
+    /// an answer that the connection owes.
+    fn send_new_control(&mut self) -> Result<(), Error<T::Error>> {
+        match self.send_waiting() {
+            Err(Error::TimedOut) if self.outgoing.is_control_begun() => Ok(()),
+            Err(Error::TimedOut) => {
+                self.outgoing.withdraw_control();
+                Err(Error::TimedOut)
+            }
             result => result,
         }
     }
@@ -196,12 +227,12 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         if self.outgoing.is_frame_begun() {
             return Err(UsageError::FrameInProgress.into());
         }
-        self.outgoing.send_control(&mut self.transport)?;
+        self.send_waiting()?;
         Ok(self.role.key()?)
     }
 
     fn complete(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
         self.outgoing.send_frame(&mut self.transport, payload)?;
-        self.try_send_control()
+        self.answer_now()
     }
 }

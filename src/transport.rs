@@ -27,17 +27,44 @@ pub trait Transport: Read + Write {
         if head.is_empty() { self.write(payload) } else { self.write(head) }
     }
 
+    /// Writes as much of `bytes` as the stream takes at once, and fails with
+    /// [`embedded_io::ErrorKind::TimedOut`] if that is nothing: the deadline does not matter here.
+    ///
+    /// Without an implementation it waits like [`write`](Write::write), and so does receiving
+    /// while a Pong cannot leave: a peer that reads only once its own sending is done then keeps
+    /// the connection from going on.
+    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+        self.write(bytes)
+    }
+
+    /// Reads like [`read`](Read::read), but waits no longer than until the stream takes bytes
+    /// again, and then returns `None`. Goes with [`write_now`](Self::write_now).
+    fn read_or_writable(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Self::Error> {
+        self.read(buffer).map(Some)
+    }
+
     /// Lets every read and write fail with [`embedded_io::ErrorKind::TimedOut`] once `after` has
     /// passed, counted from this call. `None` waits for ever; [`Duration::ZERO`] never waits.
     fn set_deadline(&mut self, after: Option<Duration>);
 
     /// Ends the sending side; what the peer still sends can be read.
+    ///
+    /// A stream that can only be closed as a whole fails with
+    /// [`embedded_io::ErrorKind::Unsupported`].
     fn shutdown(&mut self) -> Result<(), Self::Error>;
 }
 
 impl<T: Transport + ?Sized> Transport for &mut T {
     fn write_gather(&mut self, head: &[u8], payload: &[u8]) -> Result<usize, Self::Error> {
         T::write_gather(self, head, payload)
+    }
+
+    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+        T::write_now(self, bytes)
+    }
+
+    fn read_or_writable(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Self::Error> {
+        T::read_or_writable(self, buffer)
     }
 
     fn set_deadline(&mut self, after: Option<Duration>) {

@@ -76,9 +76,12 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
 
     fn next(&mut self) -> Result<(Found, Range<usize>), Error<T::Error>> {
         loop {
-            self.sender.send_waiting()?;
             if self.sender.connection.is_receive_over() {
                 return Err(Error::Closed);
+            }
+            self.sender.answer_now()?;
+            if self.sender.connection.is_answer_next(self.received.unread()) {
+                self.sender.complete_control()?;
             }
             let step = match self.sender.connection.step(self.received.unread_mut()) {
                 Ok(step) => step,
@@ -93,9 +96,16 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
                 self.sender.answer(found, self.received.at(payload.clone()))?;
                 return Ok((found, payload));
             }
-            if self.received.fill(&mut self.sender.transport)? == 0 {
-                return Err(Error::Disconnected);
-            }
+            self.fill()?;
+        }
+    }
+
+    /// Waits for bytes, or for room where an answer waits for that.
+    fn fill(&mut self) -> Result<(), Error<T::Error>> {
+        let or_writable = self.sender.wants_to_answer();
+        match self.received.fill(&mut self.sender.transport, or_writable)? {
+            Some(0) => Err(Error::Disconnected),
+            _ => Ok(()),
         }
     }
 

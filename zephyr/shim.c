@@ -36,6 +36,8 @@ enum cause {
 	CAUSE_OUT_OF_MEMORY,
 	CAUSE_OUT_OF_DESCRIPTORS,
 	CAUSE_UNSUPPORTED,
+	/* No failure: see rust_websocket_recv_or_writable(). */
+	CAUSE_WRITABLE,
 };
 
 /* How long to wait for the stack's buffers, whose return nothing announces. */
@@ -407,6 +409,28 @@ int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
 	} while (n < 0 && try_again(&socket, 1, deadline));
 
 	return n < 0 ? failure(errno) : (int)n;
+}
+
+/* Like rust_websocket_recv(), but fails with CAUSE_WRITABLE as soon as fd takes bytes. */
+int rust_websocket_recv_or_writable(int fd, void *bytes, size_t len, int64_t deadline)
+{
+	struct zsock_pollfd pfd = {.fd = fd, .events = ZSOCK_POLLIN | ZSOCK_POLLOUT};
+	int ready;
+
+	do {
+		int n = rust_websocket_recv(fd, bytes, len, 0);
+
+		if (n != failure(EAGAIN)) {
+			return n;
+		}
+
+		ready = zsock_poll(&pfd, 1, timeout_ms(deadline));
+		if (ready > 0 && pfd.revents == ZSOCK_POLLOUT) {
+			return failure_of(CAUSE_WRITABLE, 0);
+		}
+	} while (ready > 0 || (ready < 0 && errno == EINTR));
+
+	return failure(ready == 0 ? EAGAIN : errno);
 }
 
 int rust_websocket_send(int fd, const void *head, size_t head_len, const void *payload,

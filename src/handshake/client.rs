@@ -79,10 +79,12 @@ impl<'a> Request<'a> {
     pub fn verify(&self, key: &Key, head: &[u8]) -> Result<Option<&'a str>, ResponseError> {
         let head = Head::new(head);
         match status_code(head.start_line()).ok_or(ResponseError::Malformed)? {
-            101 => {}
-            status => return Err(ResponseError::Status(status)),
+            (b'0', 101) => return Err(ResponseError::Malformed),
+            (_, 101) => {}
+            (_, status) => return Err(ResponseError::Status(status)),
         }
-        if !head.lists("upgrade", "websocket") {
+        let upgrade = head.only("upgrade");
+        if !upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
             return Err(ResponseError::Upgrade);
         }
         if !head.lists("connection", "upgrade") {
@@ -103,20 +105,20 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The status of an HTTP/1.x status line.
-fn status_code(line: &[u8]) -> Option<u16> {
+/// The minor version, a digit, and the status of an HTTP/1.x status line.
+fn status_code(line: &[u8]) -> Option<(u8, u16)> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
-    let (minor, rest) = rest.split_first()?;
+    let (&minor, rest) = rest.split_first()?;
     let [b' ', digits @ ..] = rest else {
         return None;
     };
     let (digits, after) = digits.split_first_chunk::<3>()?;
     let ends = matches!(after, [] | [b' ', ..]);
-    if !ends || !matches!(minor, b'1'..=b'9') || !digits.iter().all(u8::is_ascii_digit) {
+    if !ends || !minor.is_ascii_digit() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let code = digits.iter().fold(0, |code: u16, digit| {
         code.wrapping_mul(10).wrapping_add(u16::from(digit.wrapping_sub(b'0')))
     });
-    (100..600).contains(&code).then_some(code)
+    (100..600).contains(&code).then_some((minor, code))
 }

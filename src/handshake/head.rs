@@ -63,7 +63,7 @@ fn next(state: ScanState, byte: u8) -> Option<ScanState> {
     use ScanState as S;
     Some(match (state, byte) {
         (S::StartLine, b'\r') => S::StartLineEnd,
-        (S::StartLine, b' '..=b'~') => S::StartLine,
+        (S::StartLine, byte) if is_value_byte(byte) => S::StartLine,
         (S::StartLineEnd | S::LineEnd, b'\n') => S::LineStart,
         (S::LineStart, b'\r') => S::HeadEnd,
         (S::HeadEnd, b'\n') => S::Done,

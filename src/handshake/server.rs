@@ -3,9 +3,9 @@
 
 use crate::error::{RequestError, UsageError};
 use crate::handshake::accept_key::{self, Key};
-use crate::handshake::head::Head;
+use crate::handshake::head::{Head, is_token_byte};
 use crate::handshake::status::Status;
-use crate::handshake::writer::Writer;
+use crate::handshake::writer::{Writer, is_value};
 
 /// A complete HTTP request head: one for a WebSocket, or an ordinary one.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +28,16 @@ impl<'a> Request<'a> {
     /// [`RequestError::Malformed`] or [`RequestError::HttpVersion`].
     pub fn parse(head: &'a [u8]) -> Result<Self, RequestError> {
         let head = Head::new(head);
+        if !head.start_line().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(RequestError::Malformed);
+        }
         let mut words = head.start_line().splitn(3, |&byte| byte == b' ');
         let (Some(method), Some(target), Some(version)) =
             (words.next(), words.next(), words.next())
         else {
             return Err(RequestError::Malformed);
         };
-        if method.is_empty() || target.is_empty() {
+        if method.is_empty() || target.is_empty() || !method.iter().copied().all(is_token_byte) {
             return Err(RequestError::Malformed);
         }
         let minor_version = match version {
@@ -48,6 +51,9 @@ impl<'a> Request<'a> {
             }
             _ => return Err(RequestError::Malformed),
         };
+        if minor_version != b'0' && head.only("host").is_none() {
+            return Err(RequestError::Host);
+        }
         Ok(Self { method, target, minor_version, head })
     }
 
@@ -64,7 +70,7 @@ impl<'a> Request<'a> {
         let target = text(self.target);
         match target.split_once("://") {
             Some((_, rest)) if !target.starts_with('/') => {
-                rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+                rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/")
             }
             _ => target,
         }
@@ -119,8 +125,9 @@ impl<'a> Request<'a> {
         if !self.is_websocket() {
             return Err(RequestError::NotWebSocket);
         }
-        if self.head.only("host").is_none() {
-            return Err(RequestError::Host);
+        let names_a_path = self.target.starts_with(b"/") || self.target.starts_with(b"http");
+        if !names_a_path || self.target.contains(&b'#') {
+            return Err(RequestError::Malformed);
         }
         if !self.head.lists("connection", "upgrade") {
             return Err(RequestError::Connection);
@@ -192,6 +199,9 @@ impl Response<'_> {
     /// # Errors
     /// [`UsageError::InvalidHeader`] and [`UsageError::BufferTooSmall`].
     pub fn encode_head(&self, buffer: &mut [u8]) -> Result<usize, UsageError> {
+        if !is_value(self.status.reason()) {
+            return Err(UsageError::InvalidHeader);
+        }
         let mut writer = Writer::new(buffer);
         writer
             .put(b"HTTP/1.1 ")
@@ -203,9 +213,8 @@ impl Response<'_> {
             .put(b"\r\n");
         match self.status {
             Status::METHOD_NOT_ALLOWED => writer.field("Allow", b"GET"),
-            Status::UPGRADE_REQUIRED => {
-                writer.field("Upgrade", b"websocket").field("Sec-WebSocket-Version", b"13")
-            }
+            Status::UPGRADE_REQUIRED => writer
+                .put(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"),
             _ => &mut writer,
         };
         writer.fields(self.fields)?.finish()

@@ -3,6 +3,12 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+/// What `rust_websocket_recv_or_writable` returns when the socket takes bytes: `CAUSE_WRITABLE`.
+pub(super) const WRITABLE: c_int = -15;
+
+/// A deadline that is over: nothing waits.
+pub(super) const PAST: i64 = 0;
+
 /// A deadline that never comes.
 pub(super) const NEVER: i64 = i64::MAX;
 
@@ -23,6 +29,13 @@ unsafe extern "C" {
     pub(super) safe fn rust_websocket_accept(first: c_int, second: c_int, deadline: i64) -> c_int;
     /// `bytes` must be writable for `len` bytes.
     pub(super) fn rust_websocket_recv(
+        fd: c_int,
+        bytes: *mut c_void,
+        len: usize,
+        deadline: i64,
+    ) -> c_int;
+    /// `bytes` must be writable for `len` bytes.
+    pub(super) fn rust_websocket_recv_or_writable(
         fd: c_int,
         bytes: *mut c_void,
         len: usize,

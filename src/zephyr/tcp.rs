@@ -56,6 +56,21 @@ impl TcpStream {
         self.fd
     }
 
+    fn send(&mut self, head: &[u8], payload: &[u8], deadline: i64) -> Result<usize, Error> {
+        // SAFETY: each pointer and its length are those of one borrowed slice.
+        let n = unsafe {
+            ffi::rust_websocket_send(
+                self.fd,
+                head.as_ptr().cast(),
+                head.len(),
+                payload.as_ptr().cast(),
+                payload.len(),
+                deadline,
+            )
+        };
+        Error::check(n).map(|n| n as usize)
+    }
+
     fn from_returned(fd: c_int) -> Result<Self, Error> {
         Error::check(fd)?;
         Ok(Self::from_fd(fd))
@@ -95,18 +110,27 @@ impl Write for TcpStream {
 
 impl Transport for TcpStream {
     fn write_gather(&mut self, head: &[u8], payload: &[u8]) -> Result<usize, Error> {
-        // SAFETY: each pointer and its length are those of one borrowed slice.
+        self.send(head, payload, self.deadline)
+    }
+
+    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.send(&[], bytes, ffi::PAST)
+    }
+
+    fn read_or_writable(&mut self, bytes: &mut [u8]) -> Result<Option<usize>, Error> {
+        // SAFETY: the pointer and the length are those of one exclusively borrowed slice.
         let n = unsafe {
-            ffi::rust_websocket_send(
+            ffi::rust_websocket_recv_or_writable(
                 self.fd,
-                head.as_ptr().cast(),
-                head.len(),
-                payload.as_ptr().cast(),
-                payload.len(),
+                bytes.as_mut_ptr().cast(),
+                bytes.len(),
                 self.deadline,
             )
         };
-        Error::check(n).map(|n| n as usize)
+        if n == ffi::WRITABLE {
+            return Ok(None);
+        }
+        Error::check(n).map(|n| Some(n as usize))
     }
 
     fn set_deadline(&mut self, after: Option<Duration>) {
