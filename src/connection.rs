@@ -324,9 +324,9 @@ impl<R: Role> Connection<R> {
     }
 
     /// The header of the next frame of a message: the first of a message if none is in progress,
-    /// a continuation otherwise. Exactly `payload_len` bytes, at most 2^63 - 1, must
-    /// follow it on the wire, masked with `key` if there is one. The payload of a text message must be UTF-8 (RFC 6455
-    /// section 5.6); a character may be split between fragments.
+    /// a continuation otherwise. Exactly `payload_len` bytes, at most 2^63 - 1, must follow it on
+    /// the wire, masked with `key` if there is one. The payload of a text message must be UTF-8
+    /// (RFC 6455 section 5.6); a character may be split between fragments.
     ///
     /// # Errors
     /// [`UsageError::NotOpen`] after a Close frame was sent or the connection failed, and

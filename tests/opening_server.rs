@@ -818,13 +818,19 @@ fn a_buffer_that_is_too_small_for_the_answer_is_a_usage_error_answered_with_500(
 
     let long = "v".repeat(100);
     let fields: &[(&str, &str)] = &[("X-Long", &long)];
-    for (tx, fields) in [(MIN_TX_BUFFER - 1, &[][..]), (MIN_TX_BUFFER, fields)] {
+    let mut wire = Wire::bringing([&bytes]).ended();
+    let mut buffers = Buffers::of(1024, MIN_TX_BUFFER);
+    let acceptance = Acceptance { subprotocol: None, fields };
+    let result = accept(&mut wire, &mut buffers, &acceptance);
+    assert_eq!(result.err(), Some(UsageError::BufferTooSmall.into()));
+    assert_eq!(status(&wire), 500);
+
+    for (rx, tx) in [(1024, MIN_TX_BUFFER - 1), (MIN_RX_BUFFER - 1, 1024)] {
         let mut wire = Wire::bringing([&bytes]).ended();
-        let mut buffers = Buffers::of(1024, tx);
-        let acceptance = Acceptance { subprotocol: None, fields };
-        let result = accept(&mut wire, &mut buffers, &acceptance);
+        let mut buffers = Buffers::of(rx, tx);
+        let result = accept(&mut wire, &mut buffers, &Acceptance::default());
         assert_eq!(result.err(), Some(UsageError::BufferTooSmall.into()));
-        assert_eq!(status(&wire), 500);
+        assert!(wire.calls.is_empty());
     }
     let mut wire = Wire::default();
     let new = WebSocket::new(&mut wire, Server, &mut [0; MIN_RX_BUFFER - 1], &mut [0; 200]).err();

@@ -3,21 +3,29 @@
 
 import asyncio
 import http
+import re
 import threading
 
 import pytest
 from twister_harness import DeviceAdapter
 from websockets.asyncio.server import serve
 
-# CONFIG_ECHO_CLIENT_URL in the sample's test scenario.
-PORT = 19002
 TIMEOUT = 30
+
+
+@pytest.fixture
+def port(unlaunched_dut: DeviceAdapter):
+    """The port that the test scenario has built into the image."""
+    config = unlaunched_dut.device_config.app_build_dir / "zephyr" / ".config"
+    url = r'CONFIG_ECHO_CLIENT_URL="ws://[^/]*:(\d+)/'
+    return int(re.search(url, config.read_text()).group(1))
 
 
 class Server:
     """Runs `handler` in a thread until it is stopped, and keeps what clients were seen to do."""
 
-    def __init__(self, handler, **options):
+    def __init__(self, port, handler, **options):
+        self.port = port
         self.handler = handler
         self.options = options
         self.closed = []
@@ -33,7 +41,7 @@ class Server:
             await socket.wait_closed()
             self.closed.append((socket.close_code, socket.close_reason))
 
-        async with serve(handler, "127.0.0.1", PORT, max_size=None, **self.options):
+        async with serve(handler, "127.0.0.1", self.port, max_size=None, **self.options):
             self.ready.set()
             await self.stopped.wait()
 
@@ -87,8 +95,8 @@ def outcome(device):
 
 
 @pytest.mark.parametrize("handler", [echo, echo_in_fragments])
-def test_recognises_its_echo_and_closes(unlaunched_dut: DeviceAdapter, handler):
-    with Server(handler) as server:
+def test_recognises_its_echo_and_closes(unlaunched_dut: DeviceAdapter, port, handler):
+    with Server(port, handler) as server:
         assert "4 messages echoed" in outcome(unlaunched_dut)
     assert server.closed == [(1000, "done")]
 
@@ -102,19 +110,19 @@ def test_recognises_its_echo_and_closes(unlaunched_dut: DeviceAdapter, handler):
         (close_at_once, "closed"),
     ],
 )
-def test_says_why_there_is_no_echo(unlaunched_dut: DeviceAdapter, handler, words):
-    with Server(handler) as server:
+def test_says_why_there_is_no_echo(unlaunched_dut: DeviceAdapter, port, handler, words):
+    with Server(port, handler) as server:
         assert words in outcome(unlaunched_dut)
     codes = {send_invalid_utf8: 1007, send_masked: 1002}
     if handler in codes:
         assert server.closed[0][0] == codes[handler]
 
 
-def test_says_that_the_server_refused(unlaunched_dut: DeviceAdapter):
+def test_says_that_the_server_refused(unlaunched_dut: DeviceAdapter, port):
     def refuse(connection, _):
         return connection.respond(http.HTTPStatus.FORBIDDEN, "no\n")
 
-    with Server(echo, process_request=refuse):
+    with Server(port, echo, process_request=refuse):
         assert "answered 403 instead of 101" in outcome(unlaunched_dut)
 
 
