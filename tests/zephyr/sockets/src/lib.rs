@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Zephyr's sockets, entropy and configuration as the library sees them, with both ends of each
+//! connection in this image.
+
+#![no_std]
+
+use core::time::Duration;
+
+use embedded_io::{Read, Write};
+use log::{error, info};
+use zephyr::printkln;
+use zephyr_websocket::zephyr::{Csprng, Error, TcpListener, TcpStream, config, uptime_ms};
+use zephyr_websocket::{Entropy, Transport};
+
+const HOST: &core::ffi::CStr = c"127.0.0.1";
+const SOON: Duration = Duration::from_millis(50);
+const LATER: Duration = Duration::from_secs(5);
+
+/// What did not hold.
+struct Failed(&'static str);
+
+type Checked = Result<(), Failed>;
+type Check = fn() -> Checked;
+
+fn check(holds: bool, what: &'static str) -> Checked {
+    if holds { Ok(()) } else { Err(Failed(what)) }
+}
+
+/// The value, or which call failed.
+fn ok<T>(result: Result<T, Error>, what: &'static str) -> Result<T, Failed> {
+    result.map_err(|error| {
+        error!("{}", error);
+        Failed(what)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rust_main() {
+    // SAFETY: no other thread runs yet that could log.
+    if unsafe { zephyr::set_logger() }.is_err() {
+        return;
+    }
+    let checks: [(&str, Check); 9] = [
+        ("Kconfig reaches the application", configuration),
+        ("entropy differs from call to call", entropy),
+        ("a closed port refuses", closed_port),
+        ("a name that does not exist is not resolved", unknown_name),
+        ("a port in use is told", port_in_use),
+        ("deadlines of accept and read are kept", deadlines),
+        ("a gathered write arrives in order", gathered_write),
+        ("a peer that does not read holds nobody up", silent_peer),
+        ("the end of the peer is the end of the stream", end_of_stream),
+    ];
+    for (name, run) in checks {
+        match run() {
+            Ok(()) => info!("ok: {}", name),
+            Err(Failed(what)) => return error!("FAILED: {}: {}", name, what),
+        }
+    }
+    printkln!("all checks passed");
+}
+
+fn configuration() -> Checked {
+    check(config::RX_BUFFER_SIZE == 2222, "a size from prj.conf")?;
+    check(config::CLOSE_TIMEOUT == Duration::from_millis(1234), "a time from prj.conf")?;
+    check(config::TX_BUFFER_SIZE >= 192, "a default within its range")
+}
+
+fn entropy() -> Checked {
+    let mut samples = [[0; 16]; 2];
+    for sample in &mut samples {
+        check(Csprng.fill(sample).is_ok(), "fill")?;
+    }
+    check(samples[0] != samples[1] && samples[0] != [0; 16], "two samples")
+}
+
+fn closed_port() -> Checked {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let port = listener.local_port();
+    drop(listener);
+    let refused = TcpStream::connect(HOST, port, LATER).err();
+    check(refused == Some(Error::Refused), "connect")
+}
+
+fn unknown_name() -> Checked {
+    let unknown = TcpStream::connect(c"no-such-host.invalid", 80, LATER).err();
+    check(matches!(unknown, Some(Error::Resolve(_))), "connect")
+}
+
+fn port_in_use() -> Checked {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    check(listener.local_port() != 0, "the port that was chosen")?;
+    let again = TcpListener::bind(listener.local_port()).err();
+    check(again == Some(Error::AddressInUse), "bind again")
+}
+
+/// Both ends of a connection.
+fn pair() -> Result<(TcpStream, TcpStream), Failed> {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let mut near = ok(TcpStream::connect(HOST, listener.local_port(), LATER), "connect")?;
+    let mut far = ok(listener.accept(Some(LATER)), "accept")?;
+    near.set_deadline(Some(LATER));
+    far.set_deadline(Some(LATER));
+    Ok((near, far))
+}
+
+fn deadlines() -> Checked {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let start = uptime_ms();
+    check(listener.accept(Some(SOON)).err() == Some(Error::TimedOut), "accept")?;
+    check(uptime_ms() - start >= 50, "accept gave up too early")?;
+    let (mut near, _far) = pair()?;
+    let mut byte = [0];
+    near.set_deadline(Some(SOON));
+    let start = uptime_ms();
+    check(near.read(&mut byte) == Err(Error::TimedOut), "read")?;
+    check(uptime_ms() - start >= 50, "read gave up too early")?;
+    near.set_deadline(Some(Duration::ZERO));
+    check(near.read(&mut byte) == Err(Error::TimedOut), "read that never waits")
+}
+
+fn read_exact(stream: &mut TcpStream, buffer: &mut [u8]) -> Checked {
+    let mut len = 0;
+    while len < buffer.len() {
+        let count = ok(stream.read(&mut buffer[len..]), "read")?;
+        check(count > 0, "the stream ended")?;
+        len += count;
+    }
+    Ok(())
+}
+
+fn gathered_write() -> Checked {
+    let (mut near, mut far) = pair()?;
+    check(ok(near.write_gather(b"head ", b"payload"), "write_gather")? == 12, "one call")?;
+    check(ok(near.write_gather(b"", b"!"), "write_gather")? == 1, "without a head")?;
+    check(ok(near.write_now(b"?"), "write_now")? == 1, "at once")?;
+    let mut buffer = [0; 14];
+    read_exact(&mut far, &mut buffer)?;
+    check(&buffer == b"head payload!?", "what arrived")?;
+    let writable = ok(far.read_or_writable(&mut buffer), "read_or_writable")?;
+    check(writable.is_none(), "a stream with room and nothing to read")?;
+    ok(near.write(b"x"), "write")?;
+    check(ok(far.read(&mut buffer), "read")? == 1, "one byte")
+}
+
+fn silent_peer() -> Checked {
+    let (mut near, mut far) = pair()?;
+    near.set_deadline(Some(Duration::from_millis(200)));
+    let block = [0x5A; 4096];
+    let mut sent = 0usize;
+    for write in [TcpStream::write, TcpStream::write_now] {
+        let error = loop {
+            match write(&mut near, &block) {
+                Ok(count) => sent += count,
+                Err(error) => break error,
+            }
+        };
+        check(error == Error::TimedOut, "write")?;
+    }
+    near.set_deadline(Some(SOON));
+    let mut buffer = [0; 4096];
+    check(near.read_or_writable(&mut buffer) == Err(Error::TimedOut), "neither")?;
+    // Not a byte is lost or doubled by a write that timed out.
+    far.set_deadline(Some(Duration::from_millis(200)));
+    let mut received = 0usize;
+    while let Ok(count) = far.read(&mut buffer) {
+        check(buffer[..count].iter().all(|byte| *byte == 0x5A), "what arrived")?;
+        received += count;
+    }
+    check(received == sent, "how much arrived")
+}
+
+fn end_of_stream() -> Checked {
+    let (mut near, mut far) = pair()?;
+    ok(near.write(b"bye"), "write")?;
+    drop(near);
+    let mut buffer = [0; 3];
+    read_exact(&mut far, &mut buffer)?;
+    check(ok(far.read(&mut buffer), "read")? == 0, "read at the end")
+}
