@@ -132,8 +132,12 @@ impl Flags {
         self.0 & bits != 0
     }
 
-    fn set(&mut self, bits: u8, on: bool) {
-        self.0 = if on { self.0 | bits } else { self.0 & !bits };
+    fn set(&mut self, bits: u8) {
+        self.0 |= bits;
+    }
+
+    fn clear(&mut self, bits: u8) {
+        self.0 &= !bits;
     }
 }
 
@@ -171,7 +175,7 @@ impl<R: Role> Connection<R> {
 
     /// Ends receiving: what still arrives is dropped, and only a Close frame may be sent.
     pub(crate) fn fail(&mut self) {
-        self.flags.set(Flags::FAILED, true);
+        self.flags.set(Flags::FAILED);
     }
 
     /// Whether nothing that still arrives counts: the peer's Close frame came, or it broke a rule.
@@ -279,7 +283,7 @@ impl<R: Role> Connection<R> {
             Opcode::Pong => Found::Pong,
             _ => {
                 let code = close::decode(payload)?;
-                self.flags.set(Flags::CLOSE_RECEIVED, true);
+                self.flags.set(Flags::CLOSE_RECEIVED);
                 Found::Close(code)
             }
         })
@@ -295,10 +299,16 @@ impl<R: Role> Connection<R> {
             if self.flags.any(Flags::RECEIVING) {
                 return Err(ProtocolError::MessageNotFinished);
             }
-            self.flags.set(Flags::RECEIVING, true);
-            self.flags.set(Flags::RECEIVING_TEXT, header.opcode == Opcode::Text);
+            self.flags.clear(Flags::RECEIVING_TEXT);
+            self.flags.set(Flags::RECEIVING);
+            if header.opcode == Opcode::Text {
+                self.flags.set(Flags::RECEIVING_TEXT);
+            }
         }
-        self.flags.set(Flags::FINAL_FRAME, header.fin);
+        self.flags.clear(Flags::FINAL_FRAME);
+        if header.fin {
+            self.flags.set(Flags::FINAL_FRAME);
+        }
         self.remaining = header.payload_len;
         Ok(())
     }
@@ -315,7 +325,7 @@ impl<R: Role> Connection<R> {
             return Err(ProtocolError::InvalidUtf8);
         }
         if fin {
-            self.flags.set(Flags::RECEIVING, false);
+            self.flags.clear(Flags::RECEIVING);
         } else if payload.is_empty() {
             return Ok(None);
         }
@@ -347,8 +357,14 @@ impl<R: Role> Connection<R> {
         } else {
             return Err(UsageError::OtherMessageInProgress);
         };
-        self.flags.set(Flags::SENDING, !fin);
-        self.flags.set(Flags::SENDING_TEXT, text);
+        self.flags.clear(Flags::SENDING | Flags::SENDING_TEXT);
+        if !fin {
+            self.flags.set(if text {
+                Flags::SENDING | Flags::SENDING_TEXT
+            } else {
+                Flags::SENDING
+            });
+        }
         Ok(Self::header(opcode, fin, payload_len, key))
     }
 
@@ -395,7 +411,7 @@ impl<R: Role> Connection<R> {
         };
         self.refuse_after(Flags::CLOSE_SENT)?;
         let header = Self::control_header(Opcode::Close, payload_len, key)?;
-        self.flags.set(Flags::CLOSE_SENT, true);
+        self.flags.set(Flags::CLOSE_SENT);
         Ok(header)
     }
 

@@ -126,7 +126,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
     /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::Transport`].
     pub fn respond(mut self, response: &Response<'_>) -> Result<T, Error<T::Error>> {
         let len = response.encode_head(self.tx)?;
-        let body = if self.request().method() == "HEAD" { &[] } else { response.body };
+        let body = if self.request().is_head() { &[] } else { response.body };
         write_all(&mut self.transport, self.tx.get(..len).unwrap_or_default(), body)?;
         self.transport.set_deadline(Some(LINGER));
         linger(&mut self.transport, true, LINGER, self.received.storage());

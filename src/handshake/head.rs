@@ -77,7 +77,8 @@ fn next(state: ScanState, byte: u8) -> Option<ScanState> {
 
 /// `tchar` of RFC 9110 section 5.6.2.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// What may stand in a field's value (RFC 9110 section 5.5).

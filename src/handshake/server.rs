@@ -63,6 +63,11 @@ impl<'a> Request<'a> {
         text(self.method)
     }
 
+    /// Whether the answer must have no body: the method is HEAD.
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == b"HEAD"
+    }
+
     /// The resource name: path and query (RFC 6455 section 3). The scheme and authority of a
     /// target in absolute form are left out.
     #[must_use]
