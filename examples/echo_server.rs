@@ -99,6 +99,7 @@ fn serve(stream: TcpStream, options: &Options) -> Result<(), Box<dyn std::error:
         origin: options.origin.as_deref(),
         handshake_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(30),
+        send_timeout: Duration::from_secs(10),
         close_timeout: Duration::from_secs(2),
     };
     let (mut rx, mut tx) = (vec![0; BUFFER], [0; 1024]);

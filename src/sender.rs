@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The sending side of a WebSocket.
 
+use core::time::Duration;
+
 use crate::close::CloseCode;
 use crate::connection::{Connection, Found, MessageKind};
 use crate::error::{Error, UsageError};
@@ -36,6 +38,11 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         outgoing: Outgoing<'b, R>,
     ) -> Self {
         Self { transport, connection, role, outgoing }
+    }
+
+    /// As [`WebSocket::set_deadline`](crate::WebSocket::set_deadline), while an event is looked at.
+    pub fn set_deadline(&mut self, after: Option<Duration>) {
+        self.transport.set_deadline(after);
     }
 
     /// Sends a text message in one frame.

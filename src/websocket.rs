@@ -123,7 +123,7 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
     /// Lets every call fail with [`Error::TimedOut`] once `after` has passed from now; `None` lets
     /// them wait for ever.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
-        self.sender.transport.set_deadline(after);
+        self.sender.set_deadline(after);
     }
 
     /// The transport, for what only it can do. Bytes read from it or written to it are missing or

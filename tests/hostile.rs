@@ -35,6 +35,7 @@ const PATIENT: echo::Settings<'static> = echo::Settings {
     origin: None,
     handshake_timeout: WATCHDOG,
     idle_timeout: WATCHDOG,
+    send_timeout: WATCHDOG,
     close_timeout: WATCHDOG,
 };
 
@@ -294,6 +295,24 @@ fn a_peer_that_never_stops_sending_is_given_up_at_the_deadline() {
     stream.write_all(&masked(CLOSE, b"")).unwrap();
     let endless = thread::spawn(move || while stream.write_all(&[0; 1000]).is_ok() {});
     assert!(matches!(server.served(), Ok(())));
+    endless.join().unwrap();
+}
+
+/// Life cycle: a peer that sends for ever and never reads.
+#[test]
+fn a_peer_that_does_not_read_its_echo_is_given_up() {
+    let settings = echo::Settings {
+        send_timeout: Duration::from_millis(100),
+        close_timeout: Duration::from_millis(100),
+        ..PATIENT
+    };
+    let server = EchoServer::start(settings);
+    let mut stream = server.open();
+    let endless = thread::spawn(move || {
+        let message = masked(FIN | BINARY, &[0x42; 60_000]);
+        while stream.write_all(&message).is_ok() {}
+    });
+    assert!(matches!(server.served(), Err(Error::TimedOut)));
     endless.join().unwrap();
 }
 

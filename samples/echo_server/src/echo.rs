@@ -22,6 +22,8 @@ pub struct Settings<'a> {
     pub handshake_timeout: Duration,
     /// Without a sign of life before a Ping is sent, and again before the peer is given up.
     pub idle_timeout: Duration,
+    /// For the peer to take what is sent to it.
+    pub send_timeout: Duration,
     /// For the closing handshake and the end of the stream.
     pub close_timeout: Duration,
 }
@@ -47,7 +49,7 @@ pub fn serve<T: Transport>(
         return Ok(());
     }
     let mut websocket = incoming.accept(&Acceptance::default())?;
-    let result = echo_alive(&mut websocket, settings.idle_timeout);
+    let result = echo_alive(&mut websocket, settings);
     websocket.finish(settings.close_timeout);
     result
 }
@@ -63,15 +65,15 @@ fn plain_response(request: &Request<'_>) -> Response<'static> {
 /// Echoes, and asks a silent peer for a sign of life before it is given up.
 fn echo_alive<T: Transport>(
     websocket: &mut WebSocket<'_, T, Server>,
-    idle_timeout: Duration,
+    settings: &Settings<'_>,
 ) -> Result<(), Error<T::Error>> {
     let mut asked = false;
     loop {
-        websocket.set_deadline(Some(idle_timeout));
-        match echo_next(websocket) {
+        websocket.set_deadline(Some(settings.idle_timeout));
+        match echo_next(websocket, settings.send_timeout) {
             Ok(true) => asked = false,
             Err(Error::TimedOut) if !asked && !websocket.sender().is_frame_begun() => {
-                websocket.set_deadline(Some(idle_timeout));
+                websocket.set_deadline(Some(settings.send_timeout));
                 websocket.sender().ping(&[])?;
                 asked = true;
             }
@@ -85,10 +87,14 @@ fn echo_alive<T: Transport>(
 /// Returns whether the connection is still open.
 pub fn echo_next<T: Transport, R: KeySource>(
     websocket: &mut WebSocket<'_, T, R>,
+    send_timeout: Duration,
 ) -> Result<bool, Error<T::Error>> {
     let (event, sender) = websocket.receive()?;
     match event {
-        Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
+        Event::Data { kind, payload, fin } => {
+            sender.set_deadline(Some(send_timeout));
+            sender.send_fragment(kind, payload, fin)?;
+        }
         Event::Close(_) => return Ok(false),
         Event::Ping(_) | Event::Pong(_) => {}
     }

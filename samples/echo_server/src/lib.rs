@@ -24,6 +24,7 @@ const SETTINGS: echo::Settings<'static> = echo::Settings {
     },
     handshake_timeout: config::HANDSHAKE_TIMEOUT,
     idle_timeout: Duration::from_millis(CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS as u64),
+    send_timeout: config::SEND_TIMEOUT,
     close_timeout: config::CLOSE_TIMEOUT,
 };
 

@@ -75,7 +75,8 @@ fn echo<T: Transport, E: Entropy>(
     mut websocket: WebSocket<'_, T, zephyr_websocket::Client<E>>,
 ) -> Result<(), Error<T::Error>> {
     let result = loop {
-        match echo_next(&mut websocket) {
+        websocket.set_deadline(Some(TIMEOUT));
+        match echo_next(&mut websocket, TIMEOUT) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),
