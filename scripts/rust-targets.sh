@@ -21,7 +21,7 @@
 
 set -euo pipefail
 
-MSRV_MINOR=85 # rust-version in Cargo.toml
+MSRV_MINOR=$(sed -n 's/^rust-version = "1\.\([0-9]*\).*/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
 DEBIAN_PACKAGES=(rustc-web cargo-web rust-web-src rust-web-clippy)
 RUSTUP_TIMEOUT_S=180
 
