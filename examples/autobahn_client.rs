@@ -12,6 +12,7 @@ use zephyr_websocket::host::{OsEntropy, TcpTransport};
 mod echo;
 #[path = "../tests/autobahn/client/src/suite.rs"]
 mod suite;
+mod support;
 
 const HELP: &str = "\
 Runs every case of a fuzzing server of Autobahn|Testsuite.
@@ -22,19 +23,11 @@ Usage: autobahn_client URL
   --help  print this";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let url = match arguments.as_slice() {
-        [help] if help == "--help" || help == "-h" => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        [url] => url,
-        _ => {
-            eprintln!("autobahn_client: one URL is needed\n\n{HELP}");
-            return ExitCode::from(2);
-        }
+    let url = match support::url_argument("autobahn_client", HELP) {
+        Ok(url) => url,
+        Err(status) => return status,
     };
-    match run(url) {
+    match run(&url) {
         Ok(count) => {
             println!("{count} cases run");
             ExitCode::SUCCESS

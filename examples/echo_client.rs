@@ -11,6 +11,7 @@ use zephyr_websocket::host::{OsEntropy, TcpTransport};
 
 #[path = "../samples/echo_client/src/client.rs"]
 mod client;
+mod support;
 
 const HELP: &str = "\
 Sends messages to a WebSocket echo server and checks what comes back.
@@ -21,19 +22,11 @@ Usage: echo_client URL
   --help  print this";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let url = match arguments.as_slice() {
-        [help] if help == "--help" || help == "-h" => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        [url] => url,
-        _ => {
-            eprintln!("echo_client: one URL is needed\n\n{HELP}");
-            return ExitCode::from(2);
-        }
+    let url = match support::url_argument("echo_client", HELP) {
+        Ok(url) => url,
+        Err(status) => return status,
     };
-    match run(url) {
+    match run(&url) {
         Ok(count) => {
             println!("{count} messages echoed");
             ExitCode::SUCCESS

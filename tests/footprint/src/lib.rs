@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use embedded_io::{Error, ErrorKind, ErrorType, Read, Write};
-use zephyr_websocket::{Entropy, EntropyUnavailable, Transport};
+use zephyr_websocket::{Entropy, EntropyUnavailable, Event, KeySource, Transport, WebSocket};
 
 unsafe extern "C" {
     safe fn socket_receive(buffer: &mut u8, len: usize) -> isize;
@@ -102,4 +102,26 @@ impl Entropy for Socket {
         let Some(first) = bytes.first_mut() else { return Ok(()) };
         counted(socket_entropy(first, len)).map_or(Err(EntropyUnavailable), |_| Ok(()))
     }
+}
+
+/// Echoes until the connection ends.
+pub fn echo<R: KeySource>(
+    mut websocket: WebSocket<'_, Socket, R>,
+) -> Result<(), zephyr_websocket::Error<Errno>> {
+    loop {
+        let (event, sender) = match websocket.receive() {
+            Ok(received) => received,
+            Err(error) => {
+                websocket.finish(Duration::from_secs(1));
+                return Err(error);
+            }
+        };
+        match event {
+            Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
+            Event::Close(_) => break,
+            Event::Ping(_) | Event::Pong(_) => {}
+        }
+    }
+    websocket.finish(Duration::from_secs(1));
+    Ok(())
 }

@@ -4,11 +4,9 @@
 #![no_std]
 #![no_main]
 
-use core::time::Duration;
-
-use footprint::{Errno, Socket};
+use footprint::{Errno, Socket, echo};
 use zephyr_websocket::handshake::client::Request;
-use zephyr_websocket::{Connected, Error, Event, connect};
+use zephyr_websocket::{Connected, Error, connect};
 
 #[unsafe(no_mangle)]
 extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
@@ -17,21 +15,6 @@ extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
 
 fn run(rx: &mut [u8], tx: &mut [u8]) -> Result<(), Error<Errno>> {
     let request = Request::new("device.local", "/echo");
-    let Connected { mut websocket, .. } = connect(Socket, Socket, &request, rx, tx)?;
-    loop {
-        let (event, sender) = match websocket.receive() {
-            Ok(received) => received,
-            Err(error) => {
-                websocket.finish(Duration::from_secs(1));
-                return Err(error);
-            }
-        };
-        match event {
-            Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
-            Event::Close(_) => break,
-            Event::Ping(_) | Event::Pong(_) => {}
-        }
-    }
-    websocket.finish(Duration::from_secs(1));
-    Ok(())
+    let Connected { websocket, .. } = connect(Socket, Socket, &request, rx, tx)?;
+    echo(websocket)
 }

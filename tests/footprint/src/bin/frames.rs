@@ -4,10 +4,8 @@
 #![no_std]
 #![no_main]
 
-use core::time::Duration;
-
-use footprint::{Errno, Socket};
-use zephyr_websocket::{Error, Event, Server, WebSocket};
+use footprint::{Errno, Socket, echo};
+use zephyr_websocket::{Error, Server, WebSocket};
 
 #[unsafe(no_mangle)]
 extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
@@ -15,21 +13,6 @@ extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
 }
 
 fn serve(rx: &mut [u8], tx: &mut [u8]) -> Result<(), Error<Errno>> {
-    let mut websocket = WebSocket::new(Socket, Server, rx, tx)?;
-    loop {
-        let (event, sender) = match websocket.receive() {
-            Ok(received) => received,
-            Err(error) => {
-                websocket.finish(Duration::from_secs(1));
-                return Err(error);
-            }
-        };
-        match event {
-            Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
-            Event::Close(_) => break,
-            Event::Ping(_) | Event::Pong(_) => {}
-        }
-    }
-    websocket.finish(Duration::from_secs(1));
-    Ok(())
+    let websocket = WebSocket::new(Socket, Server, rx, tx)?;
+    echo(websocket)
 }

@@ -4,11 +4,9 @@
 #![no_std]
 #![no_main]
 
-use core::time::Duration;
-
-use footprint::{Errno, Socket};
+use footprint::{Errno, Socket, echo};
 use zephyr_websocket::handshake::server::Acceptance;
-use zephyr_websocket::{Error, Event, Incoming};
+use zephyr_websocket::{Error, Incoming};
 
 #[unsafe(no_mangle)]
 extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
@@ -16,21 +14,6 @@ extern "C" fn main(rx: &mut [u8; 1024], tx: &mut [u8; 256]) -> bool {
 }
 
 fn serve(rx: &mut [u8], tx: &mut [u8]) -> Result<(), Error<Errno>> {
-    let mut websocket = Incoming::read(Socket, rx, tx)?.accept(&Acceptance::default())?;
-    loop {
-        let (event, sender) = match websocket.receive() {
-            Ok(received) => received,
-            Err(error) => {
-                websocket.finish(Duration::from_secs(1));
-                return Err(error);
-            }
-        };
-        match event {
-            Event::Data { kind, payload, fin } => sender.send_fragment(kind, payload, fin)?,
-            Event::Close(_) => break,
-            Event::Ping(_) | Event::Pong(_) => {}
-        }
-    }
-    websocket.finish(Duration::from_secs(1));
-    Ok(())
+    let websocket = Incoming::read(Socket, rx, tx)?.accept(&Acceptance::default())?;
+    echo(websocket)
 }
