@@ -5,8 +5,8 @@
 #
 #   scripts/autobahn.sh TARGET ROLE [CASE...]
 #
-# TARGET  host, native_sim, or command: any other endpoint, whose command line is
-#         $AUTOBAHN_COMMAND (it finds the port in $PORT)
+# TARGET  host, native_sim, mps2 (a Cortex-M4 in QEMU), or command: any other endpoint,
+#         whose command line is $AUTOBAHN_COMMAND (it finds the port in $PORT)
 # ROLE    server: our endpoint is the server, client: our endpoint is the client
 # CASE    patterns as the suite takes them, such as 7.*; all but compression if none
 #
@@ -216,13 +216,13 @@ host_client() {
     agent=("$root/target/release/examples/autobahn_client" "ws://127.0.0.1:$port")
 }
 
-# Builds application $2 in target/zephyr/$1 with configuration $3, in which @port@ stands
-# for the port. The port is compiled in, so a build keeps its port while that is free.
-native_sim_build() {
-    local build=$root/target/zephyr/$1 application=$root/$2 config=$3 known=''
-    # shellcheck source=scripts/zephyr-env.sh
-    . "$root/scripts/zephyr-env.sh"
-    zephyr_env || missing "$zephyr_missing"
+# Builds application $3 for board $2 in $build, target/zephyr/$1, with the CMake arguments
+# that follow, in which @port@ stands for the port. The port is compiled in, so a build
+# keeps its port while that is free.
+zephyr_build() {
+    local board=$2 application=$root/$3 known=''
+    build=$root/target/zephyr/$1
+    shift 3
     [[ -f $build/autobahn-port ]] && known=$(<"$build/autobahn-port")
     # west finds its commands from a folder of the workspace only.
     cd "$ZEPHYR_BASE"
@@ -231,10 +231,21 @@ native_sim_build() {
         west build -d "$build"
     else
         rm -f "$build/autobahn-port"
-        west build -p -b native_sim/native/64 -d "$build" "$application" -- "-D${config//@port@/$port}"
+        west build -p -b "$board" -d "$build" "$application" -- "${@//@port@/$port}"
         printf '%s\n' "$port" >"$build/autobahn-port"
     fi
     cd "$root"
+}
+
+find_zephyr() {
+    # shellcheck source=scripts/zephyr-env.sh
+    . "$root/scripts/zephyr-env.sh"
+    zephyr_env || missing "$zephyr_missing"
+}
+
+native_sim_build() {
+    find_zephyr
+    zephyr_build "$1" native_sim/native/64 "$2" "-D$3"
     agent=("$build/zephyr/zephyr.exe")
     limit=900
 }
@@ -247,6 +258,35 @@ native_sim_server() {
 native_sim_client() {
     native_sim_build autobahn-client tests/autobahn/client \
         'CONFIG_AUTOBAHN_URL="ws://127.0.0.1:@port@"'
+    done_line='cases run'
+}
+
+# In QEMU's user network, where this PC is 10.0.2.2.
+mps2_build() {
+    local nic=user,model=lan9118
+    command -v qemu-system-arm >/dev/null || missing "qemu-system-arm"
+    find_zephyr
+    # zephyr-env.sh chooses it where Zephyr's SDK is not installed.
+    if [[ ${ZEPHYR_TOOLCHAIN_VARIANT:-} == host ]]; then
+        command -v "$GNUARMEMB_TOOLCHAIN_PATH/bin/arm-none-eabi-gcc" >/dev/null ||
+            missing "Zephyr's SDK, or arm-none-eabi-gcc"
+        export ZEPHYR_TOOLCHAIN_VARIANT=gnuarmemb
+    fi
+    zephyr_build "$1" mps2/an386 "$2" "-DEXTRA_CONF_FILE=$root/tests/autobahn/mps2.conf" "-D$3"
+    [[ $role == server ]] && nic+=,hostfwd=tcp:127.0.0.1:$port-:$port
+    agent=(qemu-system-arm -M mps2-an386 -cpu cortex-m4 -nographic
+        -kernel "$build/zephyr/zephyr.elf" -nic "$nic")
+    limit=1800
+}
+
+mps2_server() {
+    mps2_build autobahn-mps2-server samples/echo_server 'CONFIG_ECHO_SERVER_PORT=@port@'
+    ready_line='listening on'
+}
+
+mps2_client() {
+    mps2_build autobahn-mps2-client tests/autobahn/client \
+        'CONFIG_AUTOBAHN_URL="ws://10.0.2.2:@port@"'
     done_line='cases run'
 }
 
