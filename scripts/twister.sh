@@ -26,7 +26,12 @@ out=$root/target/twister
 mkdir -p "$root/target"
 # west finds its commands from a folder of the workspace only.
 cd "$ZEPHYR_BASE"
-west twister "${platform[@]}" -T "$root/samples" -T "$root/tests/zephyr" -O "$out" --clobber-output \
+# Where this repository is no module of the workspace, Twister does not know its boards.
+boards=()
+if ! west list -f '{abspath}' 2>/dev/null | grep -qxF "$root"; then
+    boards=(--board-root "$root/boards")
+fi
+west twister "${platform[@]}" "${boards[@]}" -T "$root/samples" -T "$root/tests/zephyr" -O "$out" --clobber-output \
     --inline-logs -j "$(nproc)" "$@"
 
 # A scenario that is filtered out counts as nothing, and Twister is content with that.
