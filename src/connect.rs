@@ -2,13 +2,13 @@
 //! A client's opening handshake on a transport.
 
 use crate::buffer::ReceiveBuffer;
-use crate::error::{Error, ResponseError, UsageError};
+use crate::error::{Error, ResponseError};
 use crate::handshake::HeadScanner;
 use crate::handshake::client::Request;
-use crate::outgoing::{MIN_TX_BUFFER, write_all};
+use crate::outgoing::write_all;
 use crate::role::Client;
 use crate::transport::{Entropy, Transport};
-use crate::websocket::{MIN_RX_BUFFER, WebSocket};
+use crate::websocket::{WebSocket, check_buffers};
 
 /// What [`connect`] brings.
 pub struct Connected<'b, 'r, T, E> {
@@ -36,9 +36,7 @@ pub fn connect<'b, 'r, T: Transport, E: Entropy>(
     rx: &'b mut [u8],
     tx: &'b mut [u8],
 ) -> Result<Connected<'b, 'r, T, E>, Error<T::Error>> {
-    if rx.len() < MIN_RX_BUFFER || tx.len() < MIN_TX_BUFFER {
-        return Err(UsageError::BufferTooSmall.into());
-    }
+    check_buffers(rx, tx)?;
     let mut nonce = [0; 16];
     entropy.fill(&mut nonce)?;
     let key = Request::key(&nonce);

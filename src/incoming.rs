@@ -4,13 +4,13 @@
 use core::time::Duration;
 
 use crate::buffer::ReceiveBuffer;
-use crate::error::{Error, RequestError, UsageError};
+use crate::error::{Error, RequestError};
 use crate::handshake::server::{Acceptance, Request, Response};
 use crate::handshake::{HeadScanner, Status};
-use crate::outgoing::{MIN_TX_BUFFER, write_all};
+use crate::outgoing::write_all;
 use crate::role::Server;
 use crate::transport::Transport;
-use crate::websocket::{MIN_RX_BUFFER, WebSocket, linger};
+use crate::websocket::{WebSocket, check_buffers, linger};
 
 /// How long an answer that ends the connection may take to leave, and the peer to end its side.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,16 +33,14 @@ impl<'b, T: Transport> Incoming<'b, T> {
     /// what the application adds.
     ///
     /// # Errors
-    /// - [`UsageError::BufferTooSmall`]: `rx` is shorter than [`MIN_RX_BUFFER`], or `tx` than
-    ///   [`MIN_TX_BUFFER`]. Nothing was received.
+    /// - [`UsageError::BufferTooSmall`](crate::UsageError::BufferTooSmall): `rx` is shorter than [`MIN_RX_BUFFER`](crate::MIN_RX_BUFFER), or `tx` than
+    ///   [`MIN_TX_BUFFER`](crate::MIN_TX_BUFFER). Nothing was received.
     /// - [`Error::Request`]: the peer has been answered with 400, 408, 431 or 505, and the
     ///   connection ended.
     /// - [`Error::Disconnected`], [`Error::Transport`].
     pub fn read(transport: T, rx: &'b mut [u8], tx: &'b mut [u8]) -> Result<Self, Error<T::Error>> {
         // Every refusal fits into the shortest buffer.
-        if tx.len() < MIN_TX_BUFFER || rx.len() < MIN_RX_BUFFER {
-            return Err(UsageError::BufferTooSmall.into());
-        }
+        check_buffers(rx, tx)?;
         let received = ReceiveBuffer::new(rx);
         let mut incoming = Self { transport, received, head_len: 0, tx };
         match incoming.read_head() {
@@ -122,7 +120,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
     /// ends the connection.
     ///
     /// # Errors
-    /// [`UsageError::BufferTooSmall`] or [`UsageError::InvalidHeader`], before anything was sent;
+    /// [`UsageError::BufferTooSmall`](crate::UsageError::BufferTooSmall) or [`UsageError::InvalidHeader`](crate::UsageError::InvalidHeader), before anything was sent;
     /// [`Error::TimedOut`], [`Error::Disconnected`], [`Error::Transport`].
     pub fn respond(mut self, response: &Response<'_>) -> Result<T, Error<T::Error>> {
         let len = response.encode_head(self.tx)?;

@@ -38,19 +38,17 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
         rx: &'b mut [u8],
         tx: &'b mut [u8],
     ) -> Result<Self, UsageError> {
+        check_buffers(rx, tx)?;
         Self::with_received(transport, role, ReceiveBuffer::new(rx), tx)
     }
 
-    /// The same, with bytes that came behind the handshake.
+    /// The same, with bytes that came behind the handshake, in buffers that were checked before it.
     pub(crate) fn with_received(
         transport: T,
         role: R,
-        mut received: ReceiveBuffer<'b>,
+        received: ReceiveBuffer<'b>,
         tx: &'b mut [u8],
     ) -> Result<Self, UsageError> {
-        if received.storage().len() < MIN_RX_BUFFER {
-            return Err(UsageError::BufferTooSmall);
-        }
         let sender = Sender::new(transport, role, Connection::new(), Outgoing::new(tx)?);
         Ok(Self { received, sender })
     }
@@ -147,6 +145,14 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
         }
         self.sender.transport
     }
+}
+
+/// Refuses buffers that a WebSocket could not work with.
+pub(crate) fn check_buffers(rx: &[u8], tx: &[u8]) -> Result<(), UsageError> {
+    if rx.len() < MIN_RX_BUFFER || tx.len() < MIN_TX_BUFFER {
+        return Err(UsageError::BufferTooSmall);
+    }
+    Ok(())
 }
 
 /// How long to read on where the sending side cannot be ended alone: the peer may be waiting for

@@ -340,7 +340,8 @@ fn a_request_line_that_is_not_method_target_version_is_refused() {
 /// URI has no fragment.
 #[test]
 fn a_target_that_is_neither_a_path_nor_a_uri_opens_no_websocket() {
-    for target in ["chat", "*", "server.example.com:80", "?x", "/chat#part", "http://h/chat#part"] {
+    let no_resources = ["chat", "httpchat", "*", "server.example.com:80", "?x", "ws://h/chat"];
+    for target in no_resources.into_iter().chain(["/chat#part", "http://h/chat#part"]) {
         assert_malformed(&head(&format!("GET {target} HTTP/1.1"), &REQUEST_FIELDS));
     }
 }

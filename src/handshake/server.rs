@@ -130,8 +130,7 @@ impl<'a> Request<'a> {
         if !self.is_websocket() {
             return Err(RequestError::NotWebSocket);
         }
-        let names_a_path = self.target.starts_with(b"/") || self.target.starts_with(b"http");
-        if !names_a_path || self.target.contains(&b'#') {
+        if !names_a_resource(self.target) {
             return Err(RequestError::Malformed);
         }
         if !self.head.lists("connection", "upgrade") {
@@ -224,6 +223,15 @@ impl Response<'_> {
         };
         writer.fields(self.fields)?.finish()
     }
+}
+
+/// Whether a target is in origin form or absolute form (RFC 9112 section 3.2), without a fragment.
+fn names_a_resource(target: &[u8]) -> bool {
+    let begins_with = |start: &[u8]| {
+        target.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+    };
+    let names_one = begins_with(b"/") || begins_with(b"http://") || begins_with(b"https://");
+    names_one && !target.contains(&b'#')
 }
 
 /// A part of the head where the scanner lets only ASCII pass.
