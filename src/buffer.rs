@@ -31,17 +31,13 @@ impl<'b> ReceiveBuffer<'b> {
         self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }
 
-    /// Takes `count` bytes from the front.
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// Takes `count` bytes from the front, and returns where they end in the whole buffer.
+    pub(crate) fn consume(&mut self, count: usize) -> usize {
         self.start = self.start.saturating_add(count).min(self.end);
+        self.start
     }
 
-    /// Where `part` of what is unread lies in the whole buffer.
-    pub(crate) fn place(&self, part: Range<usize>) -> Range<usize> {
-        self.start.wrapping_add(part.start)..self.start.wrapping_add(part.end)
-    }
-
-    /// What lies at a [`place`](Self::place), consumed or not, until the next `fill`.
+    /// What lies at a place in the whole buffer, consumed or not, until the next `fill`.
     pub(crate) fn at(&self, place: Range<usize>) -> &[u8] {
         self.bytes.get(place).unwrap_or_default()
     }

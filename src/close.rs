@@ -4,7 +4,6 @@
 use core::num::NonZeroU16;
 
 use crate::error::ProtocolError;
-use crate::utf8::Utf8;
 
 /// A status code that may stand in a Close frame: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
 ///
@@ -47,16 +46,19 @@ impl CloseCode {
     /// `code` if a Close frame may carry it.
     #[must_use]
     pub fn new(code: u16) -> Option<Self> {
-        match code {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => NonZeroU16::new(code).map(Self),
-            _ => None,
-        }
+        if may_be_sent(code) { NonZeroU16::new(code).map(Self) } else { None }
     }
 
     /// The number itself.
     #[must_use]
     pub const fn value(self) -> u16 {
         self.0.get()
+    }
+
+    /// The payload of a Close frame with this code and no reason.
+    #[must_use]
+    pub const fn to_be_bytes(self) -> [u8; 2] {
+        self.0.get().to_be_bytes()
     }
 }
 
@@ -72,29 +74,36 @@ impl<'a> CloseFrame<'a> {
     /// The most bytes that a reason can have: a control frame's 125 less the code.
     pub const MAX_REASON_LEN: usize = 123;
 
-    /// The view of a payload that [`decode`] accepted.
-    pub(crate) fn checked(code: Option<CloseCode>, payload: &'a [u8]) -> Self {
-        Self { code, reason: payload.get(2..).unwrap_or_default() }
+    /// The view of a payload that [`reason`] accepted.
+    pub(crate) fn of(payload: &'a [u8]) -> Self {
+        match payload.split_first_chunk::<2>() {
+            Some((code, reason)) => {
+                Self { code: CloseCode::new(u16::from_be_bytes(*code)), reason }
+            }
+            None => Self { code: None, reason: &[] },
+        }
     }
 
     /// The reason, at most [`Self::MAX_REASON_LEN`] bytes, for the log rather than for the user.
     #[must_use]
     pub fn reason(&self) -> &'a str {
-        // `decode` has checked it by a smaller check than the standard library's; this one is only
+        // The connection has checked it by a smaller check than the standard library's; this one is only
         // linked where an application asks for the reason.
         core::str::from_utf8(self.reason).unwrap_or_default()
     }
 }
 
-/// Checks a Close frame's payload (RFC 6455 section 5.5.1) and returns its code.
-pub(crate) fn decode(payload: &[u8]) -> Result<Option<CloseCode>, ProtocolError> {
-    let Some((&code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(None) } else { Err(ProtocolError::ClosePayloadLength) };
-    };
-    let code = CloseCode::new(u16::from_be_bytes(code)).ok_or(ProtocolError::CloseCode)?;
-    let mut utf8 = Utf8::new();
-    if !(utf8.accepts(reason) && utf8.is_complete()) {
-        return Err(ProtocolError::InvalidUtf8);
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// Checks the length and the code of a Close frame's payload (RFC 6455 section 5.5.1), and returns
+/// the reason, which is still to be checked as UTF-8.
+pub(crate) fn reason(payload: &[u8]) -> Result<&[u8], ProtocolError> {
+    match payload.split_first_chunk::<2>() {
+        Some((code, reason)) if may_be_sent(u16::from_be_bytes(*code)) => Ok(reason),
+        Some(_) => Err(ProtocolError::CloseCode),
+        None if payload.is_empty() => Ok(payload),
+        None => Err(ProtocolError::ClosePayloadLength),
     }
-    Ok(Some(code))
 }

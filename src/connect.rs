@@ -2,9 +2,8 @@
 //! A client's opening handshake on a transport.
 
 use crate::buffer::ReceiveBuffer;
-use crate::error::{Error, ResponseError};
-use crate::handshake::HeadScanner;
-use crate::handshake::client::Request;
+use crate::error::Error;
+use crate::handshake::client::{Handshake, Request};
 use crate::outgoing::write_all;
 use crate::role::Client;
 use crate::transport::{Entropy, Transport};
@@ -44,23 +43,16 @@ pub fn connect<'b, 'r, T: Transport, E: Entropy>(
     let len = request.encode(&key, received.storage())?;
     write_all(&mut transport, received.storage().get(..len).unwrap_or_default(), &[])?;
 
-    let mut scanner = HeadScanner::new();
-    let head_len = loop {
-        if received.is_full() {
-            return Err(ResponseError::HeadTooLarge.into());
-        }
+    let mut handshake = Handshake::new(request, &key);
+    while !handshake.read(received.unread()) && !received.is_full() {
         if received.fill(&mut transport, false)? == Some(0) {
             return Err(Error::Disconnected);
         }
-        let scanned = scanner.scan(received.unread());
-        if let Some(len) = scanned.map_err(|_| ResponseError::Malformed)? {
-            break len;
-        }
-    };
-    let head = received.unread().get(..head_len).unwrap_or_default();
-    let subprotocol = request.verify(&key, head)?;
+    }
+    handshake.verdict()?;
+    let subprotocol = handshake.subprotocol();
     debug!("opened {}", request.resource_name);
-    received.consume(head_len);
+    received.consume(handshake.head_len());
     let websocket = WebSocket::with_received(transport, Client(entropy), received, tx)?;
     Ok(Connected { websocket, subprotocol })
 }

@@ -10,23 +10,13 @@
 //! - An error latches: after it, what still arrives is dropped unread (7.1.7).
 
 use core::marker::PhantomData;
-use core::ops::Range;
 
-use crate::close::{self, CloseCode, CloseFrame};
+use crate::close;
 use crate::error::{ProtocolError, UsageError};
-use crate::frame::{EncodedHeader, Header, Opcode};
+use crate::frame::{Frame, MAX_CONTROL_PAYLOAD_LEN, MAX_HEADER_LEN, Opcode};
 use crate::mask;
 use crate::role::Role;
-use crate::utf8::Utf8;
-
-/// What a message holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// UTF-8 text.
-    Text,
-    /// Bytes.
-    Binary,
-}
+use crate::utf8;
 
 /// How far a connection is (RFC 6455 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,107 +29,48 @@ pub enum State {
     Closed,
 }
 
-/// What the peer sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// The next bytes of a message, as many as were there; fragments and pieces of fragments are
-    /// not told apart. Text has been checked as UTF-8 up to its last byte here, which may be in
-    /// the middle of a character unless `fin` is set.
-    Data {
-        /// What the message holds.
-        kind: MessageKind,
-        /// The bytes, unmasked. Empty only if `fin` is set.
-        payload: &'a [u8],
-        /// Whether these are the last bytes of the message.
-        fin: bool,
-    },
-    /// A Ping and its payload of at most 125 bytes, to be answered with a Pong of the same.
-    Ping(&'a [u8]),
-    /// A Pong and its payload of at most 125 bytes.
-    Pong(&'a [u8]),
-    /// The peer's Close frame, to be answered with a Close frame unless one was sent before.
-    Close(CloseFrame<'a>),
-}
-
-/// What [`Connection::receive`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
-    /// How many bytes of the input are done with, once the event was looked at.
-    pub consumed: usize,
-    /// The event, or `None` if more bytes are needed.
-    pub event: Option<Event<'a>>,
-}
-
-/// The same without a borrow: `payload` counts from the start of the input.
-pub(crate) struct Step {
-    pub(crate) consumed: usize,
-    pub(crate) found: Option<Found>,
-    pub(crate) payload: Range<usize>,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Found {
-    Data { kind: MessageKind, fin: bool },
-    Ping,
-    Pong,
-    Close(Option<CloseCode>),
-}
-
-impl Found {
-    /// The event, given the step's payload.
-    pub(crate) fn event(self, payload: &[u8]) -> Event<'_> {
-        match self {
-            Self::Data { kind, fin } => Event::Data { kind, payload, fin },
-            Self::Ping => Event::Ping(payload),
-            Self::Pong => Event::Pong(payload),
-            Self::Close(code) => Event::Close(CloseFrame::checked(code, payload)),
-        }
-    }
-}
-
-/// One end of a WebSocket: what was received becomes events, what is sent gets its header.
+/// One end of a WebSocket: frames are taken off what was received, and what is sent gets its
+/// header.
 ///
 /// It does no I/O and holds no bytes: the caller keeps what was received until it is consumed.
+///
+/// ```
+/// use zephyr_websocket::{Connection, MAX_HEADER_LEN, Opcode, Server};
+///
+/// let mut connection = Connection::<Server>::new();
+/// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let mut input = &mut received[..];
+/// let frame = connection.receive(&mut input).unwrap().unwrap();
+/// assert_eq!((frame.opcode, frame.fin, &*frame.payload), (Opcode::Text, true, &b"Hello"[..]));
+///
+/// let mut header = [0; MAX_HEADER_LEN];
+/// let header = connection.send(frame.opcode, frame.fin, frame.payload.len(), (), &mut header);
+/// assert_eq!(header, Ok(&b"\x81\x05"[..]));
+/// ```
+// In this order every field but the last words is within reach of a 16-bit load.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Connection<R: Role> {
-    /// Payload bytes of the current data frame that have not arrived yet.
-    remaining: u64,
-    key: [u8; 4],
-    utf8: Utf8,
-    flags: Flags,
+    /// Twice the payload bytes of the current frame that have not arrived yet, and 1 if the frame
+    /// does not end its message: 0 or 1 between frames.
+    left: usize,
+    /// Unmasks the next byte with its lowest, and so on.
+    key: u32,
+    utf8: utf8::State,
+    /// The current frame's, with the message's own instead of Continuation.
+    opcode: Opcode,
+    /// What is being received and sent, Continuation if no message is.
+    receiving: Opcode,
+    sending: Opcode,
+    error: Option<ProtocolError>,
+    /// The peer's Close frame came, or the application failed the connection.
+    receive_over: bool,
+    close_sent: bool,
     role: PhantomData<R>,
 }
 
 const _: () = assert!(size_of::<Connection<crate::Server>>() <= 24);
 const _: () = assert!(size_of::<Connection<crate::Client>>() <= 24);
-
-#[derive(Clone, Copy, Debug)]
-struct Flags(u8);
-
-impl Flags {
-    /// A message is being received, and it is text; the current frame is its last.
-    const RECEIVING: u8 = 1;
-    const RECEIVING_TEXT: u8 = 1 << 1;
-    const FINAL_FRAME: u8 = 1 << 2;
-    /// A message is being sent in fragments, and it is text.
-    const SENDING: u8 = 1 << 3;
-    const SENDING_TEXT: u8 = 1 << 4;
-    const CLOSE_SENT: u8 = 1 << 5;
-    const CLOSE_RECEIVED: u8 = 1 << 6;
-    const FAILED: u8 = 1 << 7;
-
-    const fn any(self, bits: u8) -> bool {
-        self.0 & bits != 0
-    }
-
-    fn set(&mut self, bits: u8) {
-        self.0 |= bits;
-    }
-
-    fn clear(&mut self, bits: u8) {
-        self.0 &= !bits;
-    }
-}
 
 impl<R: Role> Default for Connection<R> {
     fn default() -> Self {
@@ -151,290 +82,295 @@ impl<R: Role> Connection<R> {
     /// A connection whose opening handshake is done.
     #[must_use]
     pub const fn new() -> Self {
-        Self { remaining: 0, key: [0; 4], utf8: Utf8::new(), flags: Flags(0), role: PhantomData }
+        Self {
+            left: 0,
+            key: 0,
+            utf8: utf8::COMPLETE,
+            opcode: Opcode::Continuation,
+            receiving: Opcode::Continuation,
+            sending: Opcode::Continuation,
+            error: None,
+            receive_over: false,
+            close_sent: false,
+            role: PhantomData,
+        }
     }
 
     /// How far the connection is.
     #[must_use]
     pub const fn state(&self) -> State {
-        const CLOSES: u8 = Flags::CLOSE_SENT | Flags::CLOSE_RECEIVED;
-        if self.flags.any(Flags::FAILED) || self.flags.0 & CLOSES == CLOSES {
-            State::Closed
-        } else if self.flags.any(CLOSES) {
-            State::Closing
-        } else {
-            State::Open
+        match (self.receive_over, self.close_sent) {
+            _ if self.error.is_some() => State::Closed,
+            (true, true) => State::Closed,
+            (false, false) => State::Open,
+            _ => State::Closing,
         }
     }
 
     /// Whether a Close frame was sent, and nothing may follow.
     #[must_use]
     pub const fn is_close_sent(&self) -> bool {
-        self.flags.any(Flags::CLOSE_SENT)
-    }
-
-    /// Ends receiving: what still arrives is dropped, and only a Close frame may be sent.
-    pub(crate) fn fail(&mut self) {
-        self.flags.set(Flags::FAILED);
+        self.close_sent
     }
 
     /// Whether nothing that still arrives counts: the peer's Close frame came, or it broke a rule.
     #[must_use]
     pub const fn is_receive_over(&self) -> bool {
-        self.flags.any(Flags::CLOSE_RECEIVED | Flags::FAILED)
+        self.receive_over || self.error.is_some()
     }
 
-    /// Whether the next frame in `input` is one that [`receive`](Self::receive) hands out to be
-    /// answered: a Ping or a Close frame.
+    /// Ends receiving: what still arrives is dropped, and only a Close frame may be sent.
+    pub(crate) fn fail(&mut self) {
+        self.receive_over = true;
+    }
+
+    /// Whether the next frame in `input` is one to be answered: a Ping or a Close frame.
     pub(crate) fn is_answer_next(&self, input: &[u8]) -> bool {
         // The opcodes 8 and 9.
-        self.remaining == 0 && input.first().is_some_and(|first| first & 0x0E == 0x08)
+        self.left < 2 && input.first().is_some_and(|first| first & 0x0E == 0x08)
     }
 
-    /// Takes the next event from the start of `input`, unmasking its payload in place.
+    /// Takes the next frame, or the next piece of one, off the front of `input`, and unmasks its
+    /// payload in place.
     ///
-    /// `input` is all that has arrived and was not consumed. The caller discards `consumed` bytes
-    /// of it before the next call, whether there was an event or not, and calls again until there
-    /// is none; then it adds bytes. Data is handed out as it comes; a control frame once it is
-    /// complete, so the buffer behind `input` must be able to hold 131 bytes
-    /// ([`MIN_RX_BUFFER`](crate::MIN_RX_BUFFER)). After the peer's Close frame, or an error,
-    /// everything is consumed and there are no more events.
+    /// `input` is all that has arrived and was not consumed; it becomes what follows the frame.
+    /// Call again until there is no frame, then keep the bytes that `input` still has and add more
+    /// behind them. A message is handed out as it comes; a control frame once it is complete, so
+    /// the buffer behind `input` must be able to hold 131 bytes
+    /// ([`MIN_RX_BUFFER`](crate::MIN_RX_BUFFER)).
+    ///
+    /// A Ping is to be answered by a Pong of the same payload, a Close frame by a Close frame
+    /// unless one was sent before. After a Close frame all input is consumed and there are no more
+    /// frames.
     ///
     /// # Errors
-    /// The peer broke a rule: fail the connection with the error's
-    /// [`close_code`](ProtocolError::close_code).
-    pub fn receive<'a>(&mut self, input: &'a mut [u8]) -> Result<Received<'a>, ProtocolError> {
-        let step = self.step(input)?;
-        let payload = input.get(step.payload).unwrap_or_default();
-        Ok(Received {
-            consumed: step.consumed,
-            event: step.found.map(|found| found.event(payload)),
-        })
+    /// The peer broke a rule: fail the connection with a Close frame of the error's
+    /// [`close_code`](ProtocolError::close_code). The error stays, and all input is consumed.
+    // Inlined, so that the frame's parts stay in registers.
+    #[inline(always)]
+    pub fn receive<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Frame<'a>>, ProtocolError> {
+        match self.payload(input) {
+            Some(payload) => Ok(Some(Frame { opcode: self.opcode, fin: self.left == 0, payload })),
+            None => self.error.map_or(Ok(None), Err),
+        }
     }
 
-    pub(crate) fn step(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
+    /// The payload of the next frame or piece; its opcode and end are in the fields.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn payload<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<&'a mut [u8]> {
         if self.is_receive_over() {
-            return Ok(Step { consumed: input.len(), found: None, payload: 0..0 });
+            *input = &mut [];
+            return None;
         }
-        let step = self.step_open(input);
-        if step.is_err() {
-            self.fail();
+        let mut header_len = 0;
+        if self.left < 2 {
+            header_len = self.header(input)?;
         }
-        step
-    }
-
-    fn step_open(&mut self, input: &mut [u8]) -> Result<Step, ProtocolError> {
-        let len = input.len();
-        let mut rest = input;
-        loop {
-            if self.remaining == 0 {
-                let at = len.wrapping_sub(rest.len());
-                let nothing = Step { consumed: at, found: None, payload: at..at };
-                let Some((header, header_len)) = Header::decode(rest)? else {
-                    return Ok(nothing);
-                };
-                self.key = Self::key_of(&header)?;
-                let Some((_, payload)) = rest.split_at_mut_checked(header_len) else {
-                    return Ok(nothing);
-                };
-                if header.opcode.is_control() {
-                    let Some(payload) = payload.get_mut(..header.payload_len as usize) else {
-                        return Ok(nothing);
-                    };
-                    let start = at.wrapping_add(header_len);
-                    let end = start.wrapping_add(payload.len());
-                    let found = self.control(header.opcode, payload)?;
-                    return Ok(Step { consumed: end, found: Some(found), payload: start..end });
-                }
-                self.begin_data_frame(&header)?;
-                rest = payload;
-            }
-            let start = len.wrapping_sub(rest.len());
-            let arrived = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(rest.len());
-            let Some((payload, after)) = rest.split_at_mut_checked(arrived) else {
-                return Ok(Step { consumed: start, found: None, payload: start..start });
-            };
-            rest = after;
-            let end = start.wrapping_add(arrived);
-            if let Some(found) = self.data(payload)? {
-                return Ok(Step { consumed: end, found: Some(found), payload: start..end });
-            }
-            if self.remaining > 0 {
-                return Ok(Step { consumed: end, found: None, payload: end..end });
-            }
-        }
-    }
-
-    /// The masking rule of RFC 6455 section 5.1.
-    fn key_of(header: &Header) -> Result<[u8; 4], ProtocolError> {
-        match header.masking_key {
-            Some(_) if R::MASKS => Err(ProtocolError::Masked),
-            None if !R::MASKS => Err(ProtocolError::NotMasked),
-            key => Ok(key.unwrap_or_default()),
-        }
-    }
-
-    fn control(&mut self, opcode: Opcode, payload: &mut [u8]) -> Result<Found, ProtocolError> {
-        if !R::MASKS {
-            mask::apply(payload, self.key);
-        }
-        Ok(match opcode {
-            Opcode::Ping => Found::Ping,
-            Opcode::Pong => Found::Pong,
-            _ => {
-                let code = close::decode(payload)?;
-                self.flags.set(Flags::CLOSE_RECEIVED);
-                Found::Close(code)
-            }
-        })
-    }
-
-    /// The rules of fragmentation (RFC 6455 section 5.4).
-    fn begin_data_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
-        if header.opcode == Opcode::Continuation {
-            if !self.flags.any(Flags::RECEIVING) {
-                return Err(ProtocolError::NothingToContinue);
-            }
-        } else {
-            if self.flags.any(Flags::RECEIVING) {
-                return Err(ProtocolError::MessageNotFinished);
-            }
-            self.flags.clear(Flags::RECEIVING_TEXT);
-            self.flags.set(Flags::RECEIVING);
-            if header.opcode == Opcode::Text {
-                self.flags.set(Flags::RECEIVING_TEXT);
-            }
-        }
-        self.flags.clear(Flags::FINAL_FRAME);
-        if header.fin {
-            self.flags.set(Flags::FINAL_FRAME);
-        }
-        self.remaining = header.payload_len;
-        Ok(())
-    }
-
-    /// Takes payload data of the current frame; `None` if there is nothing to tell about it.
-    fn data(&mut self, payload: &mut [u8]) -> Result<Option<Found>, ProtocolError> {
+        let rest = core::mem::take(input).get_mut(header_len..)?;
+        let (payload, rest) = rest.split_at_mut_checked((self.left >> 1).min(rest.len()))?;
+        *input = rest;
         if !R::MASKS {
             self.key = mask::apply(payload, self.key);
         }
-        self.remaining = self.remaining.wrapping_sub(payload.len() as u64);
-        let fin = self.remaining == 0 && self.flags.any(Flags::FINAL_FRAME);
-        let text = self.flags.any(Flags::RECEIVING_TEXT);
-        if text && !(self.utf8.accepts(payload) && (!fin || self.utf8.is_complete())) {
-            return Err(ProtocolError::InvalidUtf8);
+        self.left = self.left.wrapping_sub(payload.len() << 1);
+        if payload.is_empty() && self.left > 1 {
+            return None;
         }
-        if fin {
-            self.flags.clear(Flags::RECEIVING);
-        } else if payload.is_empty() {
-            return Ok(None);
+        let mut text = &*payload;
+        match self.opcode {
+            Opcode::Ping | Opcode::Pong => return Some(payload),
+            Opcode::Close => {
+                self.receive_over = true;
+                // No text follows, so its state is free for the reason.
+                self.utf8 = utf8::COMPLETE;
+                match close::reason(payload) {
+                    Ok(reason) => text = reason,
+                    Err(error) => return self.fail_with(error),
+                }
+            }
+            _ => {
+                if self.left == 0 {
+                    self.receiving = Opcode::Continuation;
+                }
+                if self.opcode == Opcode::Binary {
+                    return Some(payload);
+                }
+            }
         }
-        let kind = if text { MessageKind::Text } else { MessageKind::Binary };
-        Ok(Some(Found::Data { kind, fin }))
+        self.utf8 = utf8::check(self.utf8, text, self.left);
+        if self.utf8 == utf8::INVALID {
+            return self.fail_with(ProtocolError::InvalidUtf8);
+        }
+        Some(payload)
     }
 
-    /// The header of the next frame of a message: the first of a message if none is in progress,
-    /// a continuation otherwise. Exactly `payload_len` bytes, at most 2^63 - 1, must follow it on
-    /// the wire, masked with `key` if there is one. The payload of a text message must be UTF-8
-    /// (RFC 6455 section 5.6); a character may be split between fragments.
-    ///
-    /// # Errors
-    /// [`UsageError::NotOpen`] after a Close frame was sent or the connection failed, and
-    /// [`UsageError::OtherMessageInProgress`] if `kind` is not that of the message in progress.
-    pub fn send_data(
-        &mut self,
-        kind: MessageKind,
-        fin: bool,
-        payload_len: u64,
-        key: R::Key,
-    ) -> Result<EncodedHeader, UsageError> {
-        self.refuse_after(Flags::CLOSE_SENT | Flags::FAILED)?;
-        let text = kind == MessageKind::Text;
-        let opcode = if !self.flags.any(Flags::SENDING) {
-            if text { Opcode::Text } else { Opcode::Binary }
-        } else if self.flags.any(Flags::SENDING_TEXT) == text {
-            Opcode::Continuation
+    /// Reads the header at the start of `input` and begins its frame; returns the header's length.
+    /// A header, or a control frame, that is not complete leaves everything as it is.
+    #[inline(always)]
+    fn header(&mut self, input: &[u8]) -> Option<usize> {
+        use ProtocolError as Error;
+        let (&[first, second], mut rest) = input.split_first_chunk::<2>()?;
+        if first & 0x70 != 0 {
+            return self.fail_with(Error::ReservedBits);
+        }
+        let Some(mut opcode) = Opcode::from_bits(first & 0x0F) else {
+            return self.fail_with(Error::ReservedOpcode);
+        };
+        if (second & 0x80 == 0) != R::MASKS {
+            return self.fail_with(if R::MASKS { Error::Masked } else { Error::NotMasked });
+        }
+        let fin = first & 0x80 != 0;
+        let mut len = usize::from(second & 0x7F);
+        if opcode.is_control() {
+            if !fin {
+                return self.fail_with(Error::FragmentedControlFrame);
+            }
+            if len > MAX_CONTROL_PAYLOAD_LEN {
+                return self.fail_with(Error::ControlFrameTooLong);
+            }
         } else {
-            return Err(UsageError::OtherMessageInProgress);
-        };
-        self.flags.clear(Flags::SENDING | Flags::SENDING_TEXT);
-        if !fin {
-            self.flags.set(if text {
-                Flags::SENDING | Flags::SENDING_TEXT
-            } else {
-                Flags::SENDING
-            });
+            if opcode == Opcode::Continuation {
+                opcode = self.receiving;
+                if opcode == Opcode::Continuation {
+                    return self.fail_with(Error::NothingToContinue);
+                }
+            } else if self.receiving != Opcode::Continuation {
+                return self.fail_with(Error::MessageNotFinished);
+            }
+            if len > 125 {
+                let (mut bytes, shortest) = if len == 126 { (2, 126) } else { (8usize, 0x1_0000) };
+                len = 0;
+                while bytes > 0 {
+                    let (&byte, after) = rest.split_first()?;
+                    // One bit less than a usize has: see `left`.
+                    if len >> (usize::BITS - 9) != 0 {
+                        return self.fail_with(Error::LengthTooLarge);
+                    }
+                    len = len << 8 | usize::from(byte);
+                    rest = after;
+                    bytes = bytes.wrapping_sub(1);
+                }
+                if len < shortest {
+                    return self.fail_with(Error::LengthNotMinimal);
+                }
+            }
         }
-        Ok(Self::header(opcode, fin, payload_len, key))
+        if !R::MASKS {
+            let (key, after) = rest.split_first_chunk::<4>()?;
+            self.key = u32::from_le_bytes(*key);
+            rest = after;
+        }
+        if opcode.is_control() {
+            rest.get(..len)?;
+        } else {
+            self.receiving = opcode;
+        }
+        self.opcode = opcode;
+        self.left = len << 1 | usize::from(!fin);
+        Some(input.len().wrapping_sub(rest.len()))
     }
 
-    /// The header of a Ping with a payload of `payload_len` bytes, which must follow it.
+    fn fail_with<T>(&mut self, error: ProtocolError) -> Option<T> {
+        self.error = Some(error);
+        None
+    }
+
+    /// Writes the header of the next frame into `header`. Exactly `payload_len` bytes must follow
+    /// it on the wire, masked with `key` by a client.
+    ///
+    /// A message is sent in one frame, or in fragments that all bear its own opcode here, `Text`
+    /// or `Binary`, the last one with `fin` (RFC 6455 section 5.4); control frames, which ignore
+    /// `fin`, may go between them. The payload of a text message must be UTF-8 (section 5.6); a
+    /// character may be split between fragments. That of a Close frame is empty, or a
+    /// [`CloseCode`](crate::CloseCode) in two bytes, most significant first, and up to 123 bytes
+    /// of UTF-8; it is the last frame, and may be sent after an error of
+    /// [`receive`](Self::receive).
     ///
     /// # Errors
-    /// [`UsageError::ControlPayloadTooLong`] over 125, [`UsageError::NotOpen`] as with data.
-    pub fn send_ping(
+    /// - [`UsageError::NotOpen`] after a Close frame was sent, or the connection failed.
+    /// - [`UsageError::ControlPayloadTooLong`] over 125 bytes in a control frame.
+    /// - [`UsageError::OtherMessageInProgress`] if `opcode` is not that of the message in
+    ///   progress, [`UsageError::NoMessage`] if it is `Continuation`.
+    #[inline(always)]
+    pub fn send<'h>(
         &mut self,
+        opcode: Opcode,
+        fin: bool,
         payload_len: usize,
         key: R::Key,
-    ) -> Result<EncodedHeader, UsageError> {
-        self.refuse_after(Flags::CLOSE_SENT | Flags::FAILED)?;
-        Self::control_header(Opcode::Ping, payload_len, key)
+        header: &'h mut [u8; MAX_HEADER_LEN],
+    ) -> Result<&'h [u8], UsageError> {
+        let len = self.encode(opcode, fin, payload_len, key, header)?;
+        Ok(header.get(..usize::from(len)).unwrap_or_default())
     }
 
-    /// The header of a Pong, like [`send_ping`](Self::send_ping).
-    pub fn send_pong(
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn encode(
         &mut self,
+        opcode: Opcode,
+        fin: bool,
         payload_len: usize,
         key: R::Key,
-    ) -> Result<EncodedHeader, UsageError> {
-        self.refuse_after(Flags::CLOSE_SENT | Flags::FAILED)?;
-        Self::control_header(Opcode::Pong, payload_len, key)
-    }
-
-    /// The header of a Close frame. Its payload must follow: nothing without a code, otherwise the
-    /// code in two bytes, most significant first, and `reason_len` bytes of UTF-8. It is the last
-    /// frame; it may be sent after an error of [`receive`](Self::receive).
-    ///
-    /// # Errors
-    /// [`UsageError::ReasonWithoutCode`]; [`UsageError::ControlPayloadTooLong`] for a reason over
-    /// 123 bytes; [`UsageError::NotOpen`] if a Close frame was sent before.
-    pub fn send_close(
-        &mut self,
-        code: Option<CloseCode>,
-        reason_len: usize,
-        key: R::Key,
-    ) -> Result<EncodedHeader, UsageError> {
-        let payload_len = match code {
-            Some(_) => reason_len.saturating_add(2),
-            None if reason_len == 0 => 0,
-            None => return Err(UsageError::ReasonWithoutCode),
-        };
-        self.refuse_after(Flags::CLOSE_SENT)?;
-        let header = Self::control_header(Opcode::Close, payload_len, key)?;
-        self.flags.set(Flags::CLOSE_SENT);
-        Ok(header)
-    }
-
-    /// Only a Close frame may follow a failure, and nothing a Close frame.
-    fn refuse_after(&self, bits: u8) -> Result<(), UsageError> {
-        if self.flags.any(bits) {
+        header: &mut [u8; MAX_HEADER_LEN],
+    ) -> Result<u8, UsageError> {
+        let is_close = opcode == Opcode::Close;
+        if self.close_sent || self.error.is_some() && !is_close {
             return Err(UsageError::NotOpen);
         }
-        Ok(())
-    }
-
-    fn control_header(
-        opcode: Opcode,
-        payload_len: usize,
-        key: R::Key,
-    ) -> Result<EncodedHeader, UsageError> {
-        if payload_len > Header::MAX_CONTROL_PAYLOAD_LEN {
-            return Err(UsageError::ControlPayloadTooLong);
+        let mut first = opcode as u8;
+        if opcode.is_control() {
+            if payload_len > MAX_CONTROL_PAYLOAD_LEN {
+                return Err(UsageError::ControlPayloadTooLong);
+            }
+            first |= 0x80;
+            self.close_sent = is_close;
+        } else {
+            if opcode == Opcode::Continuation {
+                return Err(UsageError::NoMessage);
+            }
+            if self.sending != Opcode::Continuation {
+                if self.sending != opcode {
+                    return Err(UsageError::OtherMessageInProgress);
+                }
+                first = Opcode::Continuation as u8;
+            }
+            self.sending = opcode;
+            if fin {
+                self.sending = Opcode::Continuation;
+                first |= 0x80;
+            }
         }
-        Ok(Self::header(opcode, true, payload_len as u64, key))
-    }
-
-    fn header(opcode: Opcode, fin: bool, payload_len: u64, key: R::Key) -> EncodedHeader {
-        Header { fin, opcode, masking_key: R::masking_key(key), payload_len }.encode()
+        let mask = if R::MASKS { 0x80 } else { 0 };
+        let mut short = payload_len as u8;
+        let mut len = 2;
+        let [place, short_place, head @ ..] = header;
+        *place = first;
+        if payload_len > 125 {
+            short = 126;
+            len = 4;
+            let bytes = (payload_len as u64).to_be_bytes();
+            if let (Some(place), [.., high, low]) = (head.first_chunk_mut(), bytes) {
+                *place = [high, low];
+            }
+            if payload_len > 0xFFFF {
+                short = 127;
+                len = 10;
+                if let Some(place) = head.first_chunk_mut() {
+                    *place = bytes;
+                }
+            }
+        }
+        *short_place = short | mask;
+        if !R::MASKS {
+            return Ok(len);
+        }
+        let place = header.get_mut(usize::from(len)..).and_then(|rest| rest.first_chunk_mut());
+        if let Some(place) = place {
+            *place = R::masking_key(key);
+        }
+        Ok(len.wrapping_add(4))
     }
 }

@@ -22,9 +22,11 @@ pub enum Blame {
 /// A rule of RFC 6455 that a frame of the peer broke. The connection has failed: nothing more is
 /// received on it (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// From 1 on, so that a connection without an error is all zeros.
+#[repr(u8)]
 pub enum ProtocolError {
     /// RSV1, RSV2 or RSV3 is set without an extension that gives it a meaning (section 5.2).
-    ReservedBits,
+    ReservedBits = 1,
     /// An opcode of 3 to 7 or 11 to 15 (section 5.2).
     ReservedOpcode,
     /// A Close, Ping or Pong frame without FIN (section 5.5).
@@ -33,7 +35,8 @@ pub enum ProtocolError {
     ControlFrameTooLong,
     /// A length that a shorter form could have held (section 5.2).
     LengthNotMinimal,
-    /// A 64-bit length whose most significant bit is set (section 5.2).
+    /// A length of 2^63 bytes or more (section 5.2), or of 2^31 or more where an address has 32
+    /// bits.
     LengthTooLarge,
     /// An unmasked frame from a client (section 5.1).
     NotMasked,
@@ -57,6 +60,8 @@ impl ProtocolError {
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::InvalidUtf8 => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            // With 64-bit addresses it is the protocol that forbids the length.
+            Self::LengthTooLarge if usize::BITS < 64 => CloseCode::MESSAGE_TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -75,6 +80,8 @@ pub enum UsageError {
     ReasonWithoutCode,
     /// A text fragment within a binary message or the reverse: end the message first.
     OtherMessageInProgress,
+    /// The opcode `Continuation`: give the message's own, which becomes one where it has to.
+    NoMessage,
     /// A frame was sent in part: call [`resume`](crate::Sender::resume) until it is complete.
     FrameInProgress,
     /// `resume` without a frame sent in part, or with a payload shorter than what is missing.
@@ -90,6 +97,8 @@ pub enum UsageError {
 }
 
 /// Why a server refuses an opening handshake (RFC 6455 section 4.2).
+///
+/// Where several reasons apply, the first in this order is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// Not HTTP as RFC 9112 has it: no request line, a line folded or without a colon, a bare CR
@@ -103,16 +112,20 @@ pub enum RequestError {
     HttpVersion,
     /// `Host` is missing or repeated.
     Host,
-    /// A method other than GET on a WebSocket resource.
+    /// A method other than GET.
     Method,
     /// No `Upgrade: websocket`, or HTTP/1.0, which has no upgrade: a plain HTTP request.
     NotWebSocket,
     /// `Upgrade: websocket` without `Connection: Upgrade`.
     Connection,
-    /// `Sec-WebSocket-Version` is missing or not 13.
+    /// `Sec-WebSocket-Version` is missing, repeated or not 13.
     Version,
-    /// `Sec-WebSocket-Key` is missing, repeated, or not the Base64 of 16 bytes.
+    /// `Sec-WebSocket-Key` is missing, repeated or not the Base64 of 16 bytes.
     Key,
+    /// The target is neither a path nor a URI of HTTP, or has a fragment (section 3).
+    Target,
+    /// The accept key could not be computed: the system's hash function failed.
+    AcceptKey,
 }
 
 impl RequestError {
@@ -120,12 +133,15 @@ impl RequestError {
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
-            Self::Malformed | Self::Host | Self::Connection | Self::Key => Status::BAD_REQUEST,
+            Self::Malformed | Self::Host | Self::Connection | Self::Key | Self::Target => {
+                Status::BAD_REQUEST
+            }
             Self::HeadTooLarge => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimedOut => Status::REQUEST_TIMEOUT,
             Self::HttpVersion => Status::HTTP_VERSION_NOT_SUPPORTED,
             Self::Method => Status::METHOD_NOT_ALLOWED,
             Self::NotWebSocket | Self::Version => Status::UPGRADE_REQUIRED,
+            Self::AcceptKey => Status::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -256,7 +272,7 @@ impl fmt::Display for ProtocolError {
             Self::FragmentedControlFrame => "the peer fragmented a control frame",
             Self::ControlFrameTooLong => "the peer sent a control frame over 125 bytes",
             Self::LengthNotMinimal => "the peer did not use the shortest length",
-            Self::LengthTooLarge => "the peer announced a payload over 2^63 - 1 bytes",
+            Self::LengthTooLarge => "the peer announced a frame that is too long",
             Self::NotMasked => "the client did not mask a frame",
             Self::Masked => "the server masked a frame",
             Self::NothingToContinue => "the peer continued a message that it had not begun",
@@ -279,6 +295,7 @@ impl fmt::Display for UsageError {
             Self::OtherMessageInProgress => {
                 "a message of the other kind is in progress: send its final fragment first"
             }
+            Self::NoMessage => "a fragment is sent with the opcode of its message: give that",
             Self::FrameInProgress => "a frame was sent in part: resume it first",
             Self::NoFrameToResume => "no frame was sent in part that this payload could complete",
             Self::NotOpen => "the connection is closing or closed: open a new one",
@@ -307,6 +324,8 @@ impl fmt::Display for RequestError {
             Self::Connection => "the request has Upgrade, but no Connection: Upgrade",
             Self::Version => "the request's Sec-WebSocket-Version is not 13",
             Self::Key => "the request's Sec-WebSocket-Key is not the Base64 of 16 bytes",
+            Self::Target => "the request's target is neither a path nor a URI",
+            Self::AcceptKey => "the accept key could not be computed: see the system's hash function",
         })
     }
 }

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use crate::buffer::ReceiveBuffer;
 use crate::error::{Error, RequestError};
-use crate::handshake::server::{Acceptance, Request, Response};
-use crate::handshake::{HeadScanner, Status};
+use crate::handshake::Status;
+use crate::handshake::server::{Acceptance, Handshake, Request, Response};
 use crate::outgoing::write_all;
 use crate::role::Server;
 use crate::transport::Transport;
@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct Incoming<'b, T> {
     transport: T,
     received: ReceiveBuffer<'b>,
-    head_len: usize,
+    handshake: Handshake,
     tx: &'b mut [u8],
 }
 
@@ -35,57 +35,58 @@ impl<'b, T: Transport> Incoming<'b, T> {
     /// # Errors
     /// - [`UsageError::BufferTooSmall`](crate::UsageError::BufferTooSmall): `rx` is shorter than [`MIN_RX_BUFFER`](crate::MIN_RX_BUFFER), or `tx` than
     ///   [`MIN_TX_BUFFER`](crate::MIN_TX_BUFFER). Nothing was received.
-    /// - [`Error::Request`]: the peer has been answered with 400, 408, 431 or 505, and the
+    /// - [`Error::Request`]: the peer has been answered with 400, 408, 426, 431 or 505, and the
     ///   connection ended.
     /// - [`Error::Disconnected`], [`Error::Transport`].
     pub fn read(transport: T, rx: &'b mut [u8], tx: &'b mut [u8]) -> Result<Self, Error<T::Error>> {
         // Every refusal fits into the shortest buffer.
         check_buffers(rx, tx)?;
         let received = ReceiveBuffer::new(rx);
-        let mut incoming = Self { transport, received, head_len: 0, tx };
-        match incoming.read_head() {
-            Ok(()) => Ok(incoming),
-            Err(Error::Request(error)) => Err(incoming.refuse(error)),
-            Err(error) => Err(error),
+        let mut incoming = Self { transport, received, handshake: Handshake::new(), tx };
+        incoming.read_head()?;
+        match incoming.handshake.verdict() {
+            // Whether these are errors is for the application to say.
+            Ok(()) | Err(RequestError::NotWebSocket | RequestError::Method) => Ok(incoming),
+            Err(error) => Err(incoming.refuse(error)),
         }
     }
 
     fn read_head(&mut self) -> Result<(), Error<T::Error>> {
-        let mut scanner = HeadScanner::new();
-        loop {
-            let scanned = scanner.scan(self.received.unread());
-            if let Some(len) = scanned.map_err(|_| RequestError::Malformed)? {
-                self.head_len = len;
-                Request::parse(self.head())?;
-                return Ok(());
-            }
-            if self.received.is_full() {
-                return Err(RequestError::HeadTooLarge.into());
-            }
+        while !self.handshake.read(self.received.unread()) && !self.received.is_full() {
             match self.received.fill(&mut self.transport, false) {
                 Ok(Some(0)) => return Err(Error::Disconnected),
                 Ok(_) => {}
-                Err(Error::TimedOut) => return Err(RequestError::HeadTimedOut.into()),
+                Err(Error::TimedOut) => {
+                    self.handshake.time_out();
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     fn head(&self) -> &[u8] {
-        self.received.unread().get(..self.head_len).unwrap_or_default()
+        self.received.unread().get(..self.handshake.head_len()).unwrap_or_default()
     }
 
-    /// The request. `read` has checked that it can be parsed.
+    /// The request.
     #[must_use]
     pub fn request(&self) -> Request<'_> {
-        Request::parse(self.head()).unwrap_or(Request::EMPTY)
+        Request::new(self.head())
+    }
+
+    /// Whether the request asks for a WebSocket at all, rightly or wrongly.
+    #[must_use]
+    pub const fn is_websocket(&self) -> bool {
+        self.handshake.is_websocket()
     }
 
     /// Opens the WebSocket.
     ///
     /// # Errors
-    /// - [`Error::Request`]: this was no valid opening handshake; the peer has been answered with
-    ///   400, 405 or 426, and the connection ended.
+    /// - [`Error::Request`]: the request asks for no WebSocket, or not with GET; the peer has been
+    ///   answered with 405 or 426, and the connection ended.
     /// - [`Error::Usage`]: a buffer is too small, the subprotocol was not offered, or a field is
     ///   not valid; the peer has been answered with 500.
     /// - [`Error::TimedOut`], [`Error::Disconnected`], [`Error::Transport`].
@@ -96,7 +97,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
         match self.send_acceptance(acceptance) {
             Ok(()) => {
                 debug!("opened {}", self.request().resource_name());
-                self.received.consume(self.head_len);
+                self.received.consume(self.handshake.head_len());
                 Ok(WebSocket::with_received(self.transport, Server, self.received, self.tx)?)
             }
             Err(Error::Request(error)) => Err(self.refuse(error)),
@@ -109,10 +110,12 @@ impl<'b, T: Transport> Incoming<'b, T> {
     }
 
     fn send_acceptance(&mut self, acceptance: &Acceptance<'_>) -> Result<(), Error<T::Error>> {
-        let head = self.received.unread().get(..self.head_len).unwrap_or_default();
-        let request = Request::parse(head)?;
-        let key = request.key()?;
-        let len = acceptance.encode(&request, key, self.tx)?;
+        self.handshake.verdict()?;
+        let head = self.received.unread().get(..self.handshake.head_len()).unwrap_or_default();
+        let request = Request::new(head);
+        let len = acceptance.encode(&mut self.handshake, &request, self.tx)?;
+        // The system's hash function may have failed.
+        self.handshake.verdict()?;
         write_all(&mut self.transport, self.tx.get(..len).unwrap_or_default(), &[])
     }
 
@@ -131,15 +134,18 @@ impl<'b, T: Transport> Incoming<'b, T> {
         Ok(self.transport)
     }
 
-    fn refuse(self, error: RequestError) -> Error<T::Error> {
+    fn refuse(mut self, error: RequestError) -> Error<T::Error> {
         debug!("refused with {}: {}", error.status().code(), error);
-        self.end_with(error.status());
+        self.transport.set_deadline(Some(LINGER));
+        // The caller learns why the connection ends; whether the peer still does is its own loss.
+        if write_all::<T>(&mut self.transport, self.handshake.respond(), &[]).is_ok() {
+            linger(&mut self.transport, true, LINGER, self.received.storage());
+        }
         Error::Request(error)
     }
 
     fn end_with(mut self, status: Status) {
         self.transport.set_deadline(Some(LINGER));
-        // The caller learns why the connection ends; whether the peer still does is its own loss.
         let _ = self.respond(&Response::empty(status));
     }
 }

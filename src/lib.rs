@@ -33,6 +33,7 @@ mod close;
 mod connect;
 mod connection;
 mod error;
+mod event;
 mod frame;
 pub mod handshake;
 #[cfg(feature = "std")]
@@ -53,9 +54,10 @@ pub mod zephyr;
 
 pub use close::{CloseCode, CloseFrame};
 pub use connect::{Connected, connect};
-pub use connection::{Connection, Event, MessageKind, Received, State};
+pub use connection::{Connection, State};
 pub use error::{Blame, Error, ProtocolError, RequestError, ResponseError, UsageError};
-pub use frame::{EncodedHeader, Header, MaskingKey, Opcode};
+pub use event::{Event, MessageKind};
+pub use frame::{Frame, MAX_CONTROL_PAYLOAD_LEN, MAX_HEADER_LEN, MaskingKey, Opcode};
 pub use incoming::Incoming;
 pub use message::{Message, MessageBuffer};
 pub use outgoing::MIN_TX_BUFFER;

@@ -3,8 +3,8 @@
 
 use crate::buffer::copy;
 use crate::close::CloseCode;
-use crate::connection::{Event, MessageKind};
 use crate::error::Error;
+use crate::event::{Event, MessageKind};
 use crate::role::KeySource;
 use crate::transport::Transport;
 use crate::websocket::WebSocket;

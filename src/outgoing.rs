@@ -8,15 +8,15 @@
 
 use crate::buffer::{copy, uninterrupted};
 use crate::error::{Error, UsageError};
-use crate::frame::{EncodedHeader, Header};
+use crate::frame::{MAX_CONTROL_PAYLOAD_LEN, MAX_HEADER_LEN};
 use crate::role::Role;
 use crate::transport::Transport;
 
 /// The longest control frame: two bytes, a masking key, 125 bytes of payload.
-const MAX_CONTROL_FRAME: usize = 2 + 4 + Header::MAX_CONTROL_PAYLOAD_LEN;
+const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD_LEN;
 
 /// The shortest buffer to send from: a control frame and a data frame's header.
-pub const MIN_TX_BUFFER: usize = MAX_CONTROL_FRAME + Header::MAX_LEN;
+pub const MIN_TX_BUFFER: usize = MAX_CONTROL_FRAME + MAX_HEADER_LEN;
 
 pub(crate) struct Outgoing<'b, R: Role> {
     /// The control frame, encoded; what is left of it lies in `control_start..control_end`.
@@ -79,10 +79,10 @@ impl<'b, R: Role> Outgoing<'b, R> {
     }
 
     /// Begins a data frame. None may be begun, and no control frame in part.
-    pub(crate) fn begin(&mut self, header: &EncodedHeader, payload_len: usize, key: R::Key) {
+    pub(crate) fn begin(&mut self, header: &[u8], payload_len: usize, key: R::Key) {
         self.start = 0;
         self.end = 0;
-        self.stage(header.as_bytes());
+        self.stage(header);
         self.payload_left = payload_len;
         self.key = key;
     }
@@ -112,13 +112,8 @@ impl<'b, R: Role> Outgoing<'b, R> {
     /// Puts a control frame in line. One that waits there and has not begun is replaced: of
     /// several Pongs only the last is owed (RFC 6455 section 5.5.3), and nothing follows a Close.
     /// None may have begun.
-    pub(crate) fn put_control(
-        &mut self,
-        header: &EncodedHeader,
-        parts: [&[u8]; 2],
-        mut key: R::Key,
-    ) {
-        let header_len = copy(self.control, header.as_bytes());
+    pub(crate) fn put_control(&mut self, header: &[u8], parts: [&[u8]; 2], mut key: R::Key) {
+        let header_len = copy(self.control, header);
         let mut end = header_len;
         for part in parts {
             end = end.wrapping_add(copy(self.control.get_mut(end..).unwrap_or_default(), part));

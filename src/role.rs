@@ -18,8 +18,8 @@ pub trait Role: sealed::Sealed {
     /// Whether this role masks what it sends, and therefore refuses masked frames.
     const MASKS: bool;
 
-    /// The masking key as it stands in a frame's header.
-    fn masking_key(key: Self::Key) -> Option<MaskingKey>;
+    /// The masking key as it stands in a frame's header, zeros where there is none.
+    fn masking_key(key: Self::Key) -> MaskingKey;
 
     /// Masks the next bytes of a payload in place and moves `key` on by as many.
     fn mask(key: &mut Self::Key, payload: &mut [u8]);
@@ -41,8 +41,8 @@ impl Role for Server {
     type Key = ();
     const MASKS: bool = false;
 
-    fn masking_key((): ()) -> Option<MaskingKey> {
-        None
+    fn masking_key((): ()) -> MaskingKey {
+        [0; 4]
     }
 
     fn mask((): &mut (), _payload: &mut [u8]) {}
@@ -65,12 +65,12 @@ impl<E> Role for Client<E> {
     type Key = MaskingKey;
     const MASKS: bool = true;
 
-    fn masking_key(key: MaskingKey) -> Option<MaskingKey> {
-        Some(key)
+    fn masking_key(key: MaskingKey) -> MaskingKey {
+        key
     }
 
     fn mask(key: &mut MaskingKey, payload: &mut [u8]) {
-        *key = mask::apply(payload, *key);
+        *key = mask::apply(payload, u32::from_le_bytes(*key)).to_le_bytes();
     }
 }
 

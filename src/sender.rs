@@ -3,9 +3,11 @@
 
 use core::time::Duration;
 
-use crate::close::CloseCode;
-use crate::connection::{Connection, Found, MessageKind};
+use crate::close::{CloseCode, CloseFrame};
+use crate::connection::Connection;
 use crate::error::{Error, UsageError};
+use crate::event::MessageKind;
+use crate::frame::{MAX_HEADER_LEN, Opcode};
 use crate::outgoing::Outgoing;
 use crate::role::{KeySource, Role};
 use crate::transport::Transport;
@@ -80,8 +82,9 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         fin: bool,
     ) -> Result<(), Error<T::Error>> {
         let key = self.prepare()?;
-        let header = self.connection.send_data(kind, fin, payload.len() as u64, key)?;
-        self.outgoing.begin(&header, payload.len(), key);
+        let mut header = [0; MAX_HEADER_LEN];
+        let header = self.connection.send(kind.opcode(), fin, payload.len(), key, &mut header)?;
+        self.outgoing.begin(header, payload.len(), key);
         self.complete(payload)
     }
 
@@ -111,10 +114,7 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
     ///   [`UsageError::FrameInProgress`] or [`UsageError::NotOpen`].
     /// - [`Error::Entropy`], [`Error::Disconnected`] and [`Error::Transport`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
-        let key = self.prepare()?;
-        let header = self.connection.send_ping(payload.len(), key)?;
-        self.outgoing.put_control(&header, [payload, &[]], key);
-        self.send_new_control()
+        self.send_new_control(Opcode::Ping, payload)
     }
 
     /// Sends a Pong that no Ping asked for (RFC 6455 section 5.5.3).
@@ -122,10 +122,7 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
-        let key = self.prepare()?;
-        let header = self.connection.send_pong(payload.len(), key)?;
-        self.outgoing.put_control(&header, [payload, &[]], key);
-        self.send_new_control()
+        self.send_new_control(Opcode::Pong, payload)
     }
 
     /// Begins the closing handshake (RFC 6455 section 7.1.2). It is over when
@@ -146,21 +143,17 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         self.outgoing.send_control(&mut self.transport, false)
     }
 
-    /// Sends what the connection owes for what it received.
-    pub(crate) fn answer(&mut self, found: Found, payload: &[u8]) -> Result<(), Error<T::Error>> {
-        let owes = match found {
-            Found::Ping | Found::Close(_) => !self.connection.is_close_sent(),
-            Found::Data { .. } | Found::Pong => false,
-        };
-        if !owes {
+    /// Sends what the connection owes for a frame that it received.
+    pub(crate) fn answer(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        let is_close = opcode == Opcode::Close;
+        if !(is_close || opcode == Opcode::Ping) || self.connection.is_close_sent() {
             return Ok(());
         }
         let key = self.role.key()?;
-        if let Found::Close(code) = found {
-            self.put_close(code, "", key)?;
+        if is_close {
+            self.put_close(CloseFrame::of(payload).code, "", key)?;
         } else {
-            let header = self.connection.send_pong(payload.len(), key)?;
-            self.outgoing.put_control(&header, [payload, &[]], key);
+            self.put_control(Opcode::Pong, [payload, &[]], key)?;
         }
         self.answer_now()
     }
@@ -205,7 +198,9 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
 
     /// Sends a control frame of the application, or none of it: what waited could be replaced by
     /// an answer that the connection owes.
-    fn send_new_control(&mut self) -> Result<(), Error<T::Error>> {
+    fn send_new_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        let key = self.prepare()?;
+        self.put_control(opcode, [payload, &[]], key)?;
         match self.send_waiting() {
             Err(Error::TimedOut) if self.outgoing.is_control_begun() => Ok(()),
             Err(Error::TimedOut) => {
@@ -222,10 +217,26 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         reason: &str,
         key: R::Key,
     ) -> Result<(), UsageError> {
-        let header = self.connection.send_close(code, reason.len(), key)?;
-        let bytes = code.map(|code| code.value().to_be_bytes());
-        let code = bytes.as_ref().map_or(&[][..], |bytes| bytes);
-        self.outgoing.put_control(&header, [code, reason.as_bytes()], key);
+        let code = code.map(CloseCode::to_be_bytes);
+        let code = match &code {
+            Some(code) => code.as_slice(),
+            None if reason.is_empty() => &[],
+            None => return Err(UsageError::ReasonWithoutCode),
+        };
+        self.put_control(Opcode::Close, [code, reason.as_bytes()], key)
+    }
+
+    fn put_control(
+        &mut self,
+        opcode: Opcode,
+        parts: [&[u8]; 2],
+        key: R::Key,
+    ) -> Result<(), UsageError> {
+        let [first, second] = parts;
+        let len = first.len().saturating_add(second.len());
+        let mut header = [0; MAX_HEADER_LEN];
+        let header = self.connection.send(opcode, true, len, key, &mut header)?;
+        self.outgoing.put_control(header, parts, key);
         Ok(())
     }
 

@@ -1,80 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 //! UTF-8 (RFC 3629), checked as its bytes arrive.
 
-/// A check that can stop after any byte and go on with the next. It fails at the first byte that
-/// no valid text could have there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Utf8 {
-    /// Continuation bytes that the current character still needs, 0 to 3.
-    needed: u8,
-    /// The next continuation byte's range. Only the second byte of a character has one narrower
-    /// than 80 to BF: it keeps out overlong forms, surrogates and what lies beyond U+10FFFF.
-    lowest: u8,
-    highest: u8,
-}
+/// What may follow the bytes so far.
+///
+/// Bits 0 to 3 tell which continuation bytes may come next, in quarters: 80 to 8F, 90 to 9F, A0 to
+/// AF and B0 to BF. Only the second byte of a character has less than all four: that keeps out
+/// overlong forms, surrogates and what lies beyond U+10FFFF. The bits above count the
+/// continuation bytes after the next.
+pub(crate) type State = u8;
 
-impl Utf8 {
-    /// Between two characters.
-    pub const fn new() -> Self {
-        Self { needed: 0, lowest: 0x80, highest: 0xBF }
+/// Between two characters: the text may end here.
+pub(crate) const COMPLETE: State = 0;
+
+/// No valid text begins like this.
+pub(crate) const INVALID: State = 0xFF;
+
+/// Takes the next bytes, the last ones if nothing is `left`, and returns the new state: [`INVALID`] from
+/// the first byte on that no valid text could have there.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+pub(crate) fn check(state: State, bytes: &[u8], left: usize) -> State {
+    let mut state = u32::from(state);
+    let mut rest = bytes;
+    // Vector instructions where there are some.
+    #[cfg(feature = "std")]
+    if state == 0 {
+        rest = match core::str::from_utf8(bytes) {
+            Ok(_) => &[],
+            Err(error) => bytes.get(error.valid_up_to()..).unwrap_or_default(),
+        };
     }
-
-    /// Takes the next bytes and says whether all up to here can be the start of valid text.
-    #[must_use]
-    pub fn accepts(&mut self, bytes: &[u8]) -> bool {
-        let mut rest = bytes;
-        loop {
-            if self.needed == 0 {
-                rest = skip_ascii(rest);
+    loop {
+        if state == 0 {
+            rest = skip_ascii(rest);
+        }
+        let Some((&byte, after)) = rest.split_first() else { break };
+        rest = after;
+        let byte = u32::from(byte);
+        if state != 0 {
+            let quarter = byte >> 4 & 3;
+            if byte >> 6 != 2 || state >> quarter & 1 == 0 {
+                return INVALID;
             }
-            let Some((&byte, after)) = rest.split_first() else {
-                return true;
+            state = (state | 0x0F).saturating_sub(0x10);
+        } else if byte >= 0x80 {
+            state = match byte.checked_sub(0xE0) {
+                Some(index) => match LEADS.get(index as usize) {
+                    Some(&state) => state.into(),
+                    None => return INVALID,
+                },
+                None if byte >= 0xC2 => 0x0F,
+                None => return INVALID,
             };
-            rest = after;
-            if !self.accepts_byte(byte) {
-                return false;
-            }
         }
     }
-
-    /// Whether the text could end here.
-    #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.needed == 0
-    }
-
-    fn accepts_byte(&mut self, byte: u8) -> bool {
-        if self.needed > 0 {
-            if byte < self.lowest || byte > self.highest {
-                return false;
-            }
-            self.needed = self.needed.wrapping_sub(1);
-            (self.lowest, self.highest) = (0x80, 0xBF);
-            return true;
-        }
-        match byte {
-            0x00..=0x7F => return true,
-            0xC2..=0xDF => self.needed = 1,
-            0xE0..=0xEF => self.needed = 2,
-            0xF0..=0xF4 => self.needed = 3,
-            _ => return false,
-        }
-        match byte {
-            0xE0 => self.lowest = 0xA0,
-            0xED => self.highest = 0x9F,
-            0xF0 => self.lowest = 0x90,
-            0xF4 => self.highest = 0x8F,
-            _ => {}
-        }
-        true
-    }
+    if left == 0 && state != 0 { INVALID } else { state as u8 }
 }
 
-/// Leaves out whole words of ASCII at the front.
+/// The states behind the first bytes from E0 to F4.
+static LEADS: [State; 21] = {
+    let [two, three] = [0x1F, 0x2F];
+    [
+        0x1C, two, two, two, two, two, two, two, two, two, two, two, two, 0x13, two, two, //
+        0x2E, three, three, three, 0x21,
+    ]
+};
+
+/// Leaves out blocks of ASCII at the front.
+#[inline(always)]
 fn skip_ascii(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk::<4>() {
-        if u32::from_ne_bytes(*word) & 0x8080_8080 != 0 {
+    while let Some((block, after)) = rest.split_first_chunk::<16>() {
+        let [a, b, c, d] = block.as_chunks::<4>().0 else { break };
+        let word = |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes);
+        if (word(a) | word(b) | word(c) | word(d)) & 0x8080_8080 != 0 {
             break;
         }
         rest = after;
@@ -84,7 +82,7 @@ fn skip_ascii(bytes: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::Utf8;
+    use super::{COMPLETE, INVALID, check};
 
     /// Every sequence of up to four bytes drawn from the bounds of all ranges in RFC 3629.
     #[test]
@@ -99,7 +97,7 @@ mod tests {
                     for d in bounds {
                         let bytes = [a, b, c, d];
                         for len in 1..=4 {
-                            check(&bytes[..len]);
+                            compare(&bytes[..len]);
                         }
                     }
                 }
@@ -107,19 +105,23 @@ mod tests {
         }
     }
 
-    fn check(bytes: &[u8]) {
-        let mut utf8 = Utf8::new();
+    fn compare(bytes: &[u8]) {
+        let mut state = COMPLETE;
         let mut accepted = 0;
-        while accepted < bytes.len() && utf8.accepts(&bytes[accepted..=accepted]) {
+        while accepted < bytes.len() {
+            state = check(state, &bytes[accepted..=accepted], 1);
+            if state == INVALID {
+                break;
+            }
             accepted += 1;
         }
         let standard = std::str::from_utf8(bytes);
         // The standard library does not say at which byte of a character it gave up; the first
         // byte that fails here must be where every longer text fails too.
         match standard {
-            Ok(_) => assert!(accepted == bytes.len() && utf8.is_complete(), "{bytes:x?}"),
+            Ok(_) => assert!(accepted == bytes.len() && state == COMPLETE, "{bytes:x?}"),
             Err(error) if error.error_len().is_none() => {
-                assert!(accepted == bytes.len() && !utf8.is_complete(), "{bytes:x?}");
+                assert!(accepted == bytes.len() && state != COMPLETE, "{bytes:x?}");
             }
             Err(error) => assert_eq!(
                 accepted,
@@ -127,8 +129,8 @@ mod tests {
                 "{bytes:x?}"
             ),
         }
-        let mut whole = Utf8::new();
-        assert_eq!(whole.accepts(bytes), accepted == bytes.len());
+        assert_eq!(check(COMPLETE, bytes, 1) != INVALID, accepted == bytes.len());
+        assert_eq!(check(COMPLETE, bytes, 0), if standard.is_ok() { COMPLETE } else { INVALID });
     }
 
     /// `error_len` counts the valid start of a broken character, or one byte that starts none.

@@ -5,8 +5,10 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::buffer::{ReceiveBuffer, uninterrupted};
-use crate::connection::{Connection, Event, Found, State};
+use crate::connection::{Connection, State};
 use crate::error::{Error, UsageError};
+use crate::event::Event;
+use crate::frame::{MAX_CONTROL_PAYLOAD_LEN, Opcode};
 use crate::outgoing::{MIN_TX_BUFFER, Outgoing};
 use crate::role::{KeySource, Role};
 use crate::sender::Sender;
@@ -14,7 +16,7 @@ use crate::transport::Transport;
 
 /// The shortest receive buffer: a control frame from a client. The head of the opening handshake
 /// has to fit too; a browser's takes 500 bytes and more.
-pub const MIN_RX_BUFFER: usize = 2 + 4 + crate::frame::Header::MAX_CONTROL_PAYLOAD_LEN;
+pub const MIN_RX_BUFFER: usize = 2 + 4 + MAX_CONTROL_PAYLOAD_LEN;
 
 /// One end of an open WebSocket, on the transport `T`, in the role `R`, with two buffers of the
 /// application.
@@ -68,11 +70,12 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
     /// - [`Error::Entropy`] and [`Error::Transport`].
     #[expect(clippy::type_complexity, reason = "a name for the pair would say less")]
     pub fn receive(&mut self) -> Result<(Event<'_>, &mut Sender<'b, T, R>), Error<T::Error>> {
-        let (found, payload) = self.next()?;
-        Ok((found.event(self.received.at(payload)), &mut self.sender))
+        let (opcode, fin, payload) = self.next()?;
+        Ok((Event::of(opcode, fin, self.received.at(payload)), &mut self.sender))
     }
 
-    fn next(&mut self) -> Result<(Found, Range<usize>), Error<T::Error>> {
+    /// The parts of the next frame, its payload as a place in the receive buffer.
+    fn next(&mut self) -> Result<(Opcode, bool, Range<usize>), Error<T::Error>> {
         loop {
             if self.sender.connection.is_receive_over() {
                 return Err(Error::Closed);
@@ -81,20 +84,27 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
             if self.sender.connection.is_answer_next(self.received.unread()) {
                 self.sender.complete_control()?;
             }
-            let step = match self.sender.connection.step(self.received.unread_mut()) {
-                Ok(step) => step,
+            let mut input = self.received.unread_mut();
+            let arrived = input.len();
+            let frame = match self.sender.connection.receive(&mut input) {
+                Ok(frame) => frame.map(|frame| (frame.opcode, frame.fin, frame.payload.len())),
                 Err(error) => {
                     self.sender.fail(error.close_code());
                     return Err(error.into());
                 }
             };
-            let payload = self.received.place(step.payload);
-            self.received.consume(step.consumed);
-            if let Some(found) = step.found {
-                self.sender.answer(found, self.received.at(payload.clone()))?;
-                return Ok((found, payload));
+            let consumed = arrived.wrapping_sub(input.len());
+            let end = self.received.consume(consumed);
+            match frame {
+                None => self.fill()?,
+                // The end of a fragment is nothing to tell.
+                Some((Opcode::Text | Opcode::Binary, false, 0)) => {}
+                Some((opcode, fin, len)) => {
+                    let payload = end.wrapping_sub(len)..end;
+                    self.sender.answer(opcode, self.received.at(payload.clone()))?;
+                    return Ok((opcode, fin, payload));
+                }
             }
-            self.fill()?;
         }
     }
 

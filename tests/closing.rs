@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use support::*;
 use zephyr_websocket::{
-    CloseCode, CloseFrame, Connection, Error, MIN_RX_BUFFER, Message, MessageBuffer, ProtocolError,
-    Received, Server, State, UsageError,
+    CloseCode, CloseFrame, Connection, Error, MIN_RX_BUFFER, Message, MessageBuffer, Opcode,
+    ProtocolError, Server, State, UsageError,
 };
 
 /// RFC 6455 section 7.4 and the IANA registry: what may stand in a Close frame.
@@ -286,19 +286,21 @@ fn a_failure_latches() {
     fn rule<R: End>() {
         let mut connection = Connection::<R>::new();
         let mut broken = R::from_peer(0xF1, b"");
-        assert_eq!(connection.receive(&mut broken), Err(ProtocolError::ReservedBits));
+        assert_eq!(connection.receive(&mut &mut broken[..]), Err(ProtocolError::ReservedBits));
         assert_eq!(connection.state(), State::Closed);
         assert!(connection.is_receive_over() && !connection.is_close_sent());
         let mut valid = R::from_peer(FIN | TEXT, b"valid");
-        let nothing = Received { consumed: valid.len(), event: None };
-        assert_eq!(connection.receive(&mut valid), Ok(nothing));
-        let refused = connection.send_ping(0, R::a_key());
-        assert_eq!(refused.err(), Some(UsageError::NotOpen));
+        let mut input = &mut valid[..];
+        assert_eq!(connection.receive(&mut input), Err(ProtocolError::ReservedBits));
+        assert!(input.is_empty());
+        for opcode in [Opcode::Ping, Opcode::Pong, Opcode::Text, Opcode::Binary] {
+            let refused = header_of(&mut connection, opcode, 0, R::a_key());
+            assert_eq!(refused, Err(UsageError::NotOpen));
+        }
         // Only the Close frame that tells why may follow, and only once.
-        let code = Some(CloseCode::PROTOCOL_ERROR);
-        assert!(connection.send_close(code, 0, R::a_key()).is_ok());
-        let refused = connection.send_close(code, 0, R::a_key());
-        assert_eq!(refused.err(), Some(UsageError::NotOpen));
+        assert!(header_of(&mut connection, Opcode::Close, 2, R::a_key()).is_ok());
+        let refused = header_of(&mut connection, Opcode::Close, 2, R::a_key());
+        assert_eq!(refused, Err(UsageError::NotOpen));
 
         let mut wire = Wire::bringing([[broken, valid.clone()].concat(), valid]);
         let mut buffers = Buffers::default();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::*;
 use zephyr_websocket::{
-    CloseCode, Connection, Error, Event, MIN_RX_BUFFER, MessageKind, ProtocolError, Server,
+    CloseCode, Connection, Error, Event, MIN_RX_BUFFER, MessageKind, Opcode, ProtocolError, Server,
     UsageError,
 };
 
@@ -292,10 +292,12 @@ fn pings_and_pongs_are_sent_with_up_to_125_bytes() {
             .collect();
         assert_eq!(contents(&wire.sent), expected);
         let mut connection = Connection::<R>::new();
-        let header = connection.send_ping(126, R::a_key());
-        assert_eq!(header.err(), Some(UsageError::ControlPayloadTooLong));
-        let header = connection.send_pong(usize::MAX, R::a_key());
-        assert_eq!(header.err(), Some(UsageError::ControlPayloadTooLong));
+        for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
+            for len in [126, usize::MAX] {
+                let header = header_of(&mut connection, opcode, len, R::a_key());
+                assert_eq!(header, Err(UsageError::ControlPayloadTooLong));
+            }
+        }
     }
     rule::<Server>();
     rule::<TestClient>();

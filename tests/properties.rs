@@ -11,9 +11,11 @@ use tungstenite::protocol::frame::Frame as TheirFrame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{CloseFrame, Role as TheirRole, WebSocketConfig};
 use tungstenite::{Error as TheirError, Message as TheirMessage};
+use zephyr_websocket::RequestError;
+use zephyr_websocket::handshake::Head;
+use zephyr_websocket::handshake::client::Handshake as ClientHandshake;
 use zephyr_websocket::handshake::client::Request as ClientRequest;
-use zephyr_websocket::handshake::server::Request as ServerRequest;
-use zephyr_websocket::handshake::{Head, HeadScanner};
+use zephyr_websocket::handshake::server::{Handshake, Request as ServerRequest};
 use zephyr_websocket::{
     CloseCode, Connection, Error, MIN_RX_BUFFER, MIN_TX_BUFFER, MessageKind, ProtocolError, Server,
 };
@@ -529,13 +531,30 @@ fn parsed_by_them(bytes: &[u8]) -> Option<Parsed> {
     Some((method, target, request.version.unwrap(), their_fields(request.headers), len))
 }
 
+fn handshake(bytes: &[u8]) -> Handshake {
+    let mut handshake = Handshake::new();
+    let _ = handshake.read(bytes);
+    handshake
+}
+
 fn parsed_by_us(bytes: &[u8]) -> Option<(ServerRequest<'_>, usize)> {
-    let len = HeadScanner::new().scan(bytes).ok()??;
-    Some((ServerRequest::parse(&bytes[..len]).ok()?, len))
+    let handshake = handshake(bytes);
+    match handshake.verdict() {
+        Ok(()) => {}
+        Err(RequestError::NotWebSocket | RequestError::Method) => {}
+        Err(RequestError::Connection | RequestError::Target) => {}
+        Err(_) => return None,
+    }
+    let len = handshake.head_len();
+    Some((ServerRequest::new(&bytes[..len]), len))
 }
 
 fn check_request(bytes: &[u8]) {
     let shown = bytes.escape_ascii();
+    if let Err(RequestError::Version | RequestError::Key) = handshake(bytes).verdict() {
+        // Not read to its end, and no concern of httparse.
+        return;
+    }
     let theirs = parsed_by_them(bytes);
     match (parsed_by_us(bytes), theirs) {
         (Some((request, len)), Some((method, target, _, fields, their_len))) => {
@@ -545,25 +564,23 @@ fn check_request(bytes: &[u8]) {
             }
             assert_eq!((our_fields(request.head()), len), (fields, their_len), "{shown}");
         }
-        (Some((request, _)), None) => {
+        (Some(_), None) => {
             // It knows HTTP/1.0 and 1.1 only, where RFC 9110 section 2.5 has a recipient take a
-            // higher minor version for 1.1. A method that is no token is refused later here, by
-            // its name.
+            // higher minor version for 1.1.
             let is_higher = (b'2'..=b'9').any(|minor| {
                 let version = [b" HTTP/1.".as_slice(), &[minor], b"\r\n"].concat();
                 bytes.windows(version.len()).any(|window| window == version)
             });
-            let is_token =
-                |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            let method_is_token = request.method().bytes().all(is_token);
-            assert!(is_higher || !method_is_token, "only we accept {shown}");
-            assert!(is_higher || request.key().is_err(), "only we accept {shown}");
+            assert!(is_higher, "only we accept {shown}");
         }
         (None, Some((_, target, _, fields, _))) => {
-            // Not one Host, which RFC 9112 section 3.2 wants; line ends of LF alone, which its
+            // Not one Host of one name, which RFC 9112 section 3.2 wants; line ends of LF alone, which its
             // section 2.2 lets a recipient accept or not; empty lines before the request line,
             // likewise; targets with bytes over 7F, which no URI has (RFC 3986 section 2).
-            let is_host = |(name, _): &&(Vec<u8>, _)| name.eq_ignore_ascii_case(b"host");
+            let is_host = |(name, value): &&(Vec<u8>, Vec<u8>)| {
+                let is_one = !value.is_empty() && !value.iter().any(|byte| b" \t,".contains(byte));
+                name.eq_ignore_ascii_case(b"host") && is_one
+            };
             let is_stricter = fields.iter().filter(is_host).count() != 1
                 || has_bare_lf(bytes)
                 || bytes.starts_with(b"\r\n")
@@ -578,10 +595,11 @@ fn check_response(bytes: &[u8]) {
     let shown = bytes.escape_ascii();
     let request = ClientRequest::new("h", "/");
     let key = ClientRequest::key(NONCE);
-    let Ok(Some(len)) = HeadScanner::new().scan(bytes) else { return };
-    if request.verify(&key, &bytes[..len]).is_err() {
+    let mut handshake = ClientHandshake::new(&request, &key);
+    if !handshake.read(bytes) || handshake.verdict().is_err() {
         return;
     }
+    let len = handshake.head_len();
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let is_higher = !bytes.starts_with(b"HTTP/1.1 ");

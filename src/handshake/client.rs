@@ -2,8 +2,8 @@
 //! The client's side of the opening handshake (RFC 6455 section 4.1).
 
 use crate::error::{ResponseError, UsageError};
-use crate::handshake::accept_key::{self, Key};
-use crate::handshake::head::Head;
+use crate::handshake::accept_key::{self, Accept, Key};
+use crate::handshake::words::{COMPLETE, NAME, Rules, Words};
 use crate::handshake::writer::{Writer, is_token, is_value};
 
 /// What a client asks a server for.
@@ -70,55 +70,190 @@ impl<'a> Request<'a> {
         }
         writer.fields(self.fields)?.finish()
     }
+}
 
-    /// Checks the answer in `head`, which a [`HeadScanner`](crate::handshake::HeadScanner)
-    /// accepted, and returns the subprotocol that the server chose.
+// The slots of a response, which are its requirements: see WORDS. A response that lacks several
+// is refused for the one with the lowest number.
+const HTTP_1_1: u8 = 1;
+const WELL_FORMED: u8 = 2;
+const STATUS: u8 = 3;
+const UPGRADE: u8 = 5;
+const CONNECTION: u8 = 6;
+const ACCEPT: u8 = 7;
+const PROTOCOL: u8 = 8;
+const EXTENSIONS: u8 = 9;
+const REASON: u8 = 10;
+
+/// What is given until something breaks it, and is never asked for by a word.
+const GIVEN: u16 = 1 << WELL_FORMED | 1 << PROTOCOL | 1 << EXTENSIONS;
+
+const ALL: u16 = GIVEN
+    | 1 << COMPLETE
+    | 1 << HTTP_1_1
+    | 1 << STATUS
+    | 1 << UPGRADE
+    | 1 << CONNECTION
+    | 1 << ACCEPT;
+
+/// The client's side of one opening handshake after the request: it reads the response as it
+/// arrives.
+///
+/// It looks at each byte once, and needs the bytes no longer than until it has seen them.
+#[derive(Clone, Debug)]
+pub struct Handshake<'a>(Words<Client<'a>>);
+
+#[derive(Clone, Debug)]
+struct Client<'a> {
+    accept: Accept,
+    /// The status, if it is not 101.
+    status: u16,
+    offered: &'a [&'a str],
+    chosen: Option<&'a str>,
+}
+
+impl<'a> Handshake<'a> {
+    /// Nothing has arrived in answer to `request`, which was sent with `key`.
+    #[must_use]
+    pub fn new(request: &Request<'a>, key: &Key) -> Self {
+        let client = Client {
+            accept: accept_key::accept(key),
+            status: 0,
+            offered: request.subprotocols,
+            chosen: None,
+        };
+        Self(Words::new(HTTP_1_1, GIVEN, client))
+    }
+
+    /// Goes on with `received`, all bytes since the start of the response, and returns whether its
+    /// head is over: complete, or refused already. Otherwise add bytes behind these, and call
+    /// again.
+    #[must_use]
+    pub fn read(&mut self, received: &[u8]) -> bool {
+        self.0.read(received)
+    }
+
+    /// The length of the head once it is over; what follows it are frames.
+    #[must_use]
+    pub const fn head_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the server accepted (RFC 6455 section 4.1).
     ///
     /// # Errors
-    /// Why it is no acceptance.
-    pub fn verify(&self, key: &Key, head: &[u8]) -> Result<Option<&'a str>, ResponseError> {
-        let head = Head::new(head);
-        match status_code(head.start_line()).ok_or(ResponseError::Malformed)? {
-            (b'0', 101) => return Err(ResponseError::Malformed),
-            (_, 101) => {}
-            (_, status) => return Err(ResponseError::Status(status)),
-        }
-        let upgrade = head.only("upgrade");
-        if !upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
-            return Err(ResponseError::Upgrade);
-        }
-        if !head.lists("connection", "upgrade") {
-            return Err(ResponseError::Connection);
-        }
-        if head.only("sec-websocket-accept") != Some(accept_key::accept(key).as_slice()) {
-            return Err(ResponseError::Accept);
-        }
-        if head.list("sec-websocket-extensions").next().is_some() {
-            return Err(ResponseError::Extension);
-        }
-        if head.field("sec-websocket-protocol").is_none() {
-            return Ok(None);
-        }
-        let chosen = head.only("sec-websocket-protocol").ok_or(ResponseError::Subprotocol)?;
-        let offered = self.subprotocols.iter().find(|offered| offered.as_bytes() == chosen);
-        offered.map(|offered| Some(*offered)).ok_or(ResponseError::Subprotocol)
+    /// Why this is no acceptance: [`ResponseError::HeadTooLarge`] as long as the head is not
+    /// complete.
+    pub const fn verdict(&self) -> Result<(), ResponseError> {
+        use ResponseError as Error;
+        let missing = !self.0.seen & ALL;
+        Err(match missing.trailing_zeros() as u8 {
+            COMPLETE => Error::HeadTooLarge,
+            STATUS => Error::Status(self.0.rules.status),
+            UPGRADE => Error::Upgrade,
+            CONNECTION => Error::Connection,
+            ACCEPT => Error::Accept,
+            PROTOCOL => Error::Subprotocol,
+            EXTENSIONS => Error::Extension,
+            HTTP_1_1 | WELL_FORMED => Error::Malformed,
+            _ => return Ok(()),
+        })
+    }
+
+    /// The one of the request's subprotocols that the server chose.
+    #[must_use]
+    pub const fn subprotocol(&self) -> Option<&'a str> {
+        self.0.rules.chosen
     }
 }
 
-/// The minor version, a digit, and the status of an HTTP/1.x status line.
-fn status_code(line: &[u8]) -> Option<(u8, u16)> {
-    let rest = line.strip_prefix(b"HTTP/1.")?;
-    let (&minor, rest) = rest.split_first()?;
-    let [b' ', digits @ ..] = rest else {
-        return None;
-    };
-    let (digits, after) = digits.split_first_chunk::<3>()?;
-    let ends = matches!(after, [] | [b' ', ..]);
-    if !ends || !minor.is_ascii_digit() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+impl Rules for Client<'_> {
+    /// Behind each word of the status line no word may stand that can be a field's name: its slot
+    /// is taken.
+    const WORDS: &'static [u8] = b"HTTP/1.1\0HTTP/1.0\0\
+        101\0\0websocket\0upgrade\0connection\0\
+        sec-websocket-accept\0sec-websocket-protocol\0sec-websocket-extensions\0";
+
+    const MALFORMED: u8 = WELL_FORMED;
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
+        const CR: u32 = b'\r' as u32;
+        const COLON: u32 = b':' as u32;
+        const SPACE: u32 = b' ' as u32;
+        let slot = words.slot;
+        if word.is_empty() {
+            if slot == NAME && end == CR {
+                words.seen |= 1 << COMPLETE;
+                return true;
+            }
+            if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
+                return words.refuse(PROTOCOL);
+            }
+            return matches!(slot, HTTP_1_1 | STATUS | NAME) && words.refuse(WELL_FORMED);
+        }
+        let found = Words::<Self>::find(word);
+        let client = &mut words.rules;
+        let mut expected = found.wrapping_add(1) == slot;
+        match slot {
+            NAME => {
+                if end != COLON || !words.is_token {
+                    return words.refuse(WELL_FORMED);
+                }
+                words.slot = found;
+                return false;
+            }
+            HTTP_1_1 => {
+                if end != SPACE || found > 1 {
+                    return words.refuse(WELL_FORMED);
+                }
+                words.slot = STATUS;
+            }
+            STATUS => {
+                if end != SPACE && end != CR {
+                    return words.refuse(WELL_FORMED);
+                }
+                if !expected {
+                    let Some(status) = status_code(word) else {
+                        return words.refuse(WELL_FORMED);
+                    };
+                    client.status = status;
+                    return words.refuse(STATUS);
+                }
+                words.slot = REASON;
+            }
+            ACCEPT => expected = word == client.accept,
+            PROTOCOL => {
+                let mut offered = client.offered.iter();
+                let chosen = offered.find(|offered| offered.as_bytes() == word).copied();
+                if chosen.is_none() || client.chosen.is_some() {
+                    return words.refuse(PROTOCOL);
+                }
+                client.chosen = chosen;
+            }
+            _ => {}
+        }
+        let bit = 1 << slot;
+        match slot {
+            EXTENSIONS => return words.refuse(slot),
+            UPGRADE | ACCEPT if words.seen & bit != 0 || !expected => return words.refuse(slot),
+            // Two words are no member of a list.
+            CONNECTION if words.is_joined => words.seen &= !bit,
+            _ if expected => words.seen |= bit,
+            _ => {}
+        }
+        false
     }
-    let code = digits.iter().fold(0, |code: u16, digit| {
-        code.wrapping_mul(10).wrapping_add(u16::from(digit.wrapping_sub(b'0')))
-    });
-    (100..600).contains(&code).then_some((minor, code))
+}
+
+/// The three digits of a status from 100 to 599.
+fn status_code(word: &[u8]) -> Option<u16> {
+    let digits: &[u8; 3] = word.try_into().ok()?;
+    let mut code = 0u16;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        code = code.wrapping_mul(10).wrapping_add(u16::from(digit & 0x0F));
+    }
+    (100..600).contains(&code).then_some(code)
 }

@@ -3,58 +3,279 @@
 
 use crate::error::{RequestError, UsageError};
 use crate::handshake::accept_key::{self, Key};
-use crate::handshake::head::{Head, is_token_byte};
+use crate::handshake::head::Head;
 use crate::handshake::status::Status;
+use crate::handshake::words::{COMPLETE, NAME, Rules, TARGET, Words};
 use crate::handshake::writer::{Writer, is_value};
+
+// The slots of a request, which are its requirements: see WORDS. A request that lacks several is
+// refused for the one with the lowest number.
+const HTTP_1_1: u8 = 1;
+const HOST: u8 = 2;
+const WELL_FORMED: u8 = 3;
+const METHOD: u8 = 4;
+const HTTP_1: u8 = 5;
+const UPGRADE: u8 = 6;
+const CONNECTION: u8 = 7;
+const IN_TIME: u8 = 8;
+const VERSION: u8 = 9;
+const KEY: u8 = 10;
+const ACCEPT_KEY: u8 = 11;
+// 12 is the target's, see TARGET.
+
+/// What is given until something breaks it, and is never asked for by a word.
+const GIVEN: u16 = 1 << WELL_FORMED | 1 << HTTP_1 | 1 << IN_TIME | 1 << ACCEPT_KEY;
+
+const ALL: u16 = GIVEN
+    | 1 << COMPLETE
+    | 1 << HTTP_1_1
+    | 1 << HOST
+    | 1 << METHOD
+    | 1 << UPGRADE
+    | 1 << CONNECTION
+    | 1 << VERSION
+    | 1 << KEY
+    | 1 << TARGET;
+
+/// The answer to a request, its parts that depend on the request still those of a refusal.
+const RESPONSE: [u8; RESPONSE_LEN] = *b"HTTP/1.1 101 \r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nAllow: GET\r\nConnection: close\r\n\r\n";
+const RESPONSE_LEN: usize = 116;
+const STATUS_AT: usize = 9;
+const ACCEPT_AT: usize = 70;
+const ACCEPTANCE_LEN: usize = 110;
+
+/// The server's side of one opening handshake: it reads the request as it arrives, and has the
+/// response.
+///
+/// It looks at each byte once, and needs the bytes no longer than until it has seen them: only an
+/// application that looks at the request itself ([`Request`]) has to keep the head.
+///
+/// ```
+/// use zephyr_websocket::handshake::server::Handshake;
+///
+/// let received = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+/// let mut handshake = Handshake::new();
+/// assert!(handshake.read(received));
+/// assert_eq!((handshake.verdict(), handshake.head_len()), (Ok(()), received.len()));
+/// assert!(handshake.respond().starts_with(b"HTTP/1.1 101 "));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handshake(Words<Server>);
+
+#[derive(Clone, Debug)]
+struct Server {
+    key: Key,
+    response: [u8; RESPONSE_LEN],
+    /// How much of it is the answer, 0 until that is decided.
+    len: u8,
+}
+
+impl Default for Handshake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Handshake {
+    /// Nothing has arrived.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Words::new(METHOD, GIVEN, Server { key: [0; 24], response: RESPONSE, len: 0 }))
+    }
+
+    /// Goes on with `received`, all bytes since the start of the request, and returns whether its
+    /// head is over: complete, or refused already. Otherwise add bytes behind these, and call
+    /// again.
+    #[must_use]
+    pub fn read(&mut self, received: &[u8]) -> bool {
+        self.0.read(received)
+    }
+
+    /// The length of the head once it is over; what follows it are frames.
+    #[must_use]
+    pub const fn head_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is a valid opening handshake (RFC 6455 section 4.2.1).
+    ///
+    /// # Errors
+    /// What is wrong with it: [`RequestError::HeadTooLarge`] as long as the head is not complete.
+    pub const fn verdict(&self) -> Result<(), RequestError> {
+        use RequestError as Error;
+        let missing = !self.0.seen & ALL;
+        Err(match missing.trailing_zeros() as u8 {
+            COMPLETE => Error::HeadTooLarge,
+            HTTP_1_1 | UPGRADE => Error::NotWebSocket,
+            HOST => Error::Host,
+            METHOD => Error::Method,
+            HTTP_1 => Error::HttpVersion,
+            CONNECTION => Error::Connection,
+            IN_TIME => Error::HeadTimedOut,
+            VERSION => Error::Version,
+            KEY => Error::Key,
+            ACCEPT_KEY => Error::AcceptKey,
+            TARGET => Error::Target,
+            WELL_FORMED => Error::Malformed,
+            _ => return Ok(()),
+        })
+    }
+
+    /// Refuses a request whose head did not arrive in time.
+    pub fn time_out(&mut self) {
+        self.0.refuse(IN_TIME);
+    }
+
+    /// Whether the request asks for a WebSocket at all, rightly or wrongly.
+    pub(crate) const fn is_websocket(&self) -> bool {
+        const ASKS: u16 = 1 << HTTP_1_1 | 1 << UPGRADE;
+        self.0.seen & ASKS == ASKS
+    }
+
+    /// The response: 101 and the accept key, or the status of the [`verdict`](Self::verdict),
+    /// after which the connection is to be closed.
+    #[must_use]
+    // Inlined, so that the length is checked where the response is used.
+    #[inline(always)]
+    pub fn respond(&mut self) -> &[u8] {
+        if self.0.rules.len == 0 {
+            self.complete();
+        }
+        self.0.rules.response.get(..usize::from(self.0.rules.len)).unwrap_or_default()
+    }
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn complete(&mut self) {
+        let Words { seen, rules: Server { key, response, len }, .. } = &mut self.0;
+        if *seen & ALL == ALL
+            && let Some((_, accept)) = response.split_first_chunk_mut::<ACCEPT_AT>()
+            && let Some((name, accept)) = accept.split_first_chunk_mut::<8>()
+            && let Some((accept, end)) = accept.split_first_chunk_mut::<28>()
+            && let Some(end) = end.first_chunk_mut::<4>()
+        {
+            *name = *b"Accept: ";
+            *end = *b"\r\n\r\n";
+            *accept = accept_key::accept(key);
+            *len = ACCEPTANCE_LEN as u8;
+            return;
+        }
+        // In the order of the slots.
+        const STATUSES: &[u8; 39] = b"431426400400405505426400408426400500400";
+        let missing = !*seen & ALL;
+        let at = (missing.trailing_zeros() as usize).wrapping_mul(3);
+        let place = response.split_first_chunk_mut::<STATUS_AT>();
+        if let Some(status) = STATUSES.get(at..).and_then(|rest| rest.first_chunk::<3>())
+            && let Some(place) = place.and_then(|(_, rest)| rest.first_chunk_mut::<3>())
+        {
+            *place = *status;
+        }
+        *len = RESPONSE_LEN as u8;
+    }
+}
+
+impl Rules for Server {
+    /// Behind each field's name, and behind each word of the request line, no word may stand that
+    /// can be a field's name: its slot is taken.
+    const WORDS: &'static [u8] = b"\0\0host\0GET\0\0\
+        websocket\0upgrade\0connection\0\
+        13\0sec-websocket-version\0sec-websocket-key\0";
+
+    const MALFORMED: u8 = WELL_FORMED;
+
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
+        const CR: u32 = b'\r' as u32;
+        const COLON: u32 = b':' as u32;
+        const SPACE: u32 = b' ' as u32;
+        let slot = words.slot;
+        if word.is_empty() {
+            if slot == NAME && end == CR {
+                words.seen |= 1 << COMPLETE;
+                return true;
+            }
+            let is_line = matches!(slot, METHOD | TARGET | HTTP_1_1 | NAME);
+            return is_line && words.refuse(WELL_FORMED);
+        }
+        let found = Words::<Self>::find(word);
+        let mut expected = found.wrapping_add(1) == slot;
+        match slot {
+            NAME => {
+                if end != COLON || !words.is_token {
+                    return words.refuse(WELL_FORMED);
+                }
+                words.slot = found;
+                return false;
+            }
+            METHOD => {
+                if end != SPACE || !words.is_token {
+                    return words.refuse(WELL_FORMED);
+                }
+                words.slot = TARGET;
+            }
+            TARGET => {
+                if end != SPACE {
+                    return words.refuse(WELL_FORMED);
+                }
+                expected = names_a_resource(word);
+                words.slot = HTTP_1_1;
+            }
+            HTTP_1_1 => {
+                let Some((name, &[b'/', major, b'.', minor])) = word.split_first_chunk::<4>()
+                else {
+                    return words.refuse(WELL_FORMED);
+                };
+                let is_http = u32::from_ne_bytes(*name) == u32::from_ne_bytes(*b"HTTP");
+                let is_version = major.is_ascii_digit() && minor.is_ascii_digit();
+                if end != CR || !is_http || !is_version {
+                    return words.refuse(WELL_FORMED);
+                }
+                if major != b'1' {
+                    return words.refuse(HTTP_1);
+                }
+                expected = minor != b'0';
+            }
+            HOST => expected = true,
+            KEY => {
+                if let Some(key) = accept_key::check_key(word) {
+                    words.rules.key = *key;
+                    expected = true;
+                }
+            }
+            _ => {}
+        }
+        let bit = 1 << slot;
+        match slot {
+            HOST | VERSION | KEY if words.seen & bit != 0 || !expected => {
+                return words.refuse(slot);
+            }
+            // Two words are no member of a list.
+            UPGRADE | CONNECTION if words.is_joined => words.seen &= !bit,
+            _ if expected => words.seen |= bit,
+            _ => {}
+        }
+        false
+    }
+}
 
 /// A complete HTTP request head: one for a WebSocket, or an ordinary one.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     method: &'a [u8],
     target: &'a [u8],
-    /// The digit after `HTTP/1.`.
-    minor_version: u8,
     head: Head<'a>,
 }
 
 impl<'a> Request<'a> {
-    pub(crate) const EMPTY: Self =
-        Self { method: b"", target: b"", minor_version: b'1', head: Head::EMPTY };
-
-    /// Reads the request line of `head`, which a [`HeadScanner`](crate::handshake::HeadScanner)
-    /// accepted.
-    ///
-    /// # Errors
-    /// [`RequestError::Malformed`] or [`RequestError::HttpVersion`].
-    pub fn parse(head: &'a [u8]) -> Result<Self, RequestError> {
+    /// The request in `head`, the bytes of a head that a [`Handshake`] has found to be complete.
+    #[must_use]
+    pub fn new(head: &'a [u8]) -> Self {
         let head = Head::new(head);
-        if !head.start_line().iter().all(|byte| matches!(byte, b' '..=b'~')) {
-            return Err(RequestError::Malformed);
-        }
-        let mut words = head.start_line().splitn(3, |&byte| byte == b' ');
-        let (Some(method), Some(target), Some(version)) =
-            (words.next(), words.next(), words.next())
-        else {
-            return Err(RequestError::Malformed);
-        };
-        if method.is_empty() || target.is_empty() || !method.iter().copied().all(is_token_byte) {
-            return Err(RequestError::Malformed);
-        }
-        let minor_version = match version {
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                if *major != b'1' {
-                    return Err(RequestError::HttpVersion);
-                }
-                *minor
-            }
-            _ => return Err(RequestError::Malformed),
-        };
-        if minor_version != b'0' && head.only("host").is_none() {
-            return Err(RequestError::Host);
-        }
-        Ok(Self { method, target, minor_version, head })
+        let mut words = head.start_line().split(|&byte| byte == b' ');
+        let method = words.next().unwrap_or_default();
+        Self { method, target: words.next().unwrap_or_default(), head }
     }
 
     /// The method, `GET` for a WebSocket. Methods are case-sensitive.
@@ -112,35 +333,6 @@ impl<'a> Request<'a> {
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
         self.head.list("sec-websocket-protocol").map(text)
     }
-
-    /// Whether this asks for a WebSocket at all, rightly or wrongly.
-    #[must_use]
-    pub fn is_websocket(&self) -> bool {
-        self.minor_version != b'0' && self.head.lists("upgrade", "websocket")
-    }
-
-    /// Checks the request against RFC 6455 section 4.2.1 and returns its key.
-    ///
-    /// # Errors
-    /// What is wrong with it; [`RequestError::status`] is the status to answer with.
-    pub fn key(&self) -> Result<&'a Key, RequestError> {
-        if self.method != b"GET" {
-            return Err(RequestError::Method);
-        }
-        if !self.is_websocket() {
-            return Err(RequestError::NotWebSocket);
-        }
-        if !names_a_resource(self.target) {
-            return Err(RequestError::Malformed);
-        }
-        if !self.head.lists("connection", "upgrade") {
-            return Err(RequestError::Connection);
-        }
-        if self.head.only("sec-websocket-version") != Some(b"13") {
-            return Err(RequestError::Version);
-        }
-        self.head.only("sec-websocket-key").and_then(accept_key::check_key).ok_or(RequestError::Key)
-    }
 }
 
 /// What a server adds to its answer when it accepts.
@@ -153,22 +345,20 @@ pub struct Acceptance<'a> {
 }
 
 impl Acceptance<'_> {
-    /// Writes the 101 response to `request`, whose [`Request::key`] is `key`, and returns its
-    /// length.
+    /// Writes the 101 response of `handshake` with these fields, and returns its length.
     ///
     /// # Errors
     /// [`UsageError::SubprotocolNotOffered`], [`UsageError::InvalidHeader`] and
     /// [`UsageError::BufferTooSmall`].
     pub fn encode(
         &self,
+        handshake: &mut Handshake,
         request: &Request<'_>,
-        key: &Key,
         buffer: &mut [u8],
     ) -> Result<usize, UsageError> {
+        let response = handshake.respond();
         let mut writer = Writer::new(buffer);
-        writer
-            .put(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-            .field("Sec-WebSocket-Accept", &accept_key::accept(key));
+        writer.put(response.strip_suffix(b"\r\n").unwrap_or_default());
         if let Some(subprotocol) = self.subprotocol {
             if !request.subprotocols().any(|offered| offered == subprotocol) {
                 return Err(UsageError::SubprotocolNotOffered);
@@ -227,11 +417,18 @@ impl Response<'_> {
 
 /// Whether a target is in origin form or absolute form (RFC 9112 section 3.2), without a fragment.
 fn names_a_resource(target: &[u8]) -> bool {
-    let begins_with = |start: &[u8]| {
-        target.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
-    };
-    let names_one = begins_with(b"/") || begins_with(b"http://") || begins_with(b"https://");
-    names_one && !target.contains(&b'#')
+    let mut rest = target;
+    for &byte in b"https://" {
+        match rest.split_first() {
+            // A path begins with what a URI has behind its scheme.
+            Some((b'/', _)) if rest.len() == target.len() => break,
+            // No control character can be here: the scheme in either case, and nothing else.
+            Some((other, after)) if other | 0x20 == byte => rest = after,
+            _ if byte == b's' => {}
+            _ => return false,
+        }
+    }
+    target.iter().all(|&byte| byte != b'#')
 }
 
 /// A part of the head where the scanner lets only ASCII pass.

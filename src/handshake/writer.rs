@@ -3,7 +3,8 @@
 
 use crate::buffer::copy;
 use crate::error::UsageError;
-use crate::handshake::head::{is_token_byte, is_value_byte};
+use crate::handshake::head::is_value_byte;
+use crate::handshake::words::is_token_byte;
 
 pub(crate) struct Writer<'a> {
     buffer: &'a mut [u8],

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use embedded_io::{Error, ErrorKind, ErrorType, Read, Write};
 use zephyr_websocket::{
-    Client, CloseFrame, Connection, Entropy, EntropyUnavailable, Event, KeySource, MIN_RX_BUFFER,
-    MIN_TX_BUFFER, MessageKind, ProtocolError, Received, Role, Server, Transport, WebSocket,
+    Client, CloseFrame, Connection, Entropy, EntropyUnavailable, Event, KeySource, MAX_HEADER_LEN,
+    MIN_RX_BUFFER, MIN_TX_BUFFER, MessageKind, Opcode, ProtocolError, Role, Server, Transport,
+    UsageError, WebSocket,
 };
 
 pub const FIN: u8 = 0x80;
@@ -557,23 +558,41 @@ pub fn receive_pieces<'p, R: Role>(
     let mut unread = Vec::new();
     for piece in pieces {
         unread.extend_from_slice(piece);
+        let mut input = &mut unread[..];
         loop {
-            match connection.receive(&mut unread) {
-                Ok(Received { consumed, event }) => {
-                    let is_over = event.is_none();
-                    if let Some(event) = event {
-                        gather(&mut seen, event);
-                    }
-                    unread.drain(..consumed);
-                    if is_over {
-                        break;
-                    }
-                }
+            match connection.receive(&mut input) {
+                Ok(Some(frame)) => gather(&mut seen, event(&frame)),
+                Ok(None) => break,
                 Err(error) => return Outcome { seen, error: Some(error) },
             }
         }
+        unread = input.to_vec();
     }
     Outcome { seen, error: None }
+}
+
+/// The event that a WebSocket would make of `frame`.
+fn event<'f>(frame: &'f zephyr_websocket::Frame<'_>) -> Event<'f> {
+    let (payload, fin) = (&*frame.payload, frame.fin);
+    match frame.opcode {
+        Opcode::Text => Event::Data { kind: MessageKind::Text, payload, fin },
+        Opcode::Binary => Event::Data { kind: MessageKind::Binary, payload, fin },
+        Opcode::Ping => Event::Ping(payload),
+        Opcode::Pong => Event::Pong(payload),
+        Opcode::Close => Event::Close(frame.close()),
+        Opcode::Continuation => panic!("a piece bears the opcode of its message"),
+    }
+}
+
+/// The header that `connection` gives a frame.
+pub fn header_of<R: Role>(
+    connection: &mut Connection<R>,
+    opcode: Opcode,
+    payload_len: usize,
+    key: R::Key,
+) -> Result<Vec<u8>, UsageError> {
+    let mut header = [0; MAX_HEADER_LEN];
+    connection.send(opcode, true, payload_len, key, &mut header).map(<[u8]>::to_vec)
 }
 
 /// Passes `bytes` to a new connection at once.

@@ -38,7 +38,7 @@ pub fn serve<T: Transport>(
     transport.set_deadline(Some(settings.handshake_timeout));
     let incoming = Incoming::read(transport, rx, tx)?;
     let request = incoming.request();
-    if !request.is_websocket() {
+    if !incoming.is_websocket() {
         let response = plain_response(&request);
         incoming.respond(&response)?;
         return Ok(());
