@@ -6,15 +6,23 @@
 // One body for data and control frames, with registers of its own, is smaller than two in theirs.
 #[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(crate) fn apply(payload: &mut [u8], mut key: u32) -> u32 {
-    let (blocks, rest) = payload.as_chunks_mut::<16>();
+    let (blocks, rest) = payload.as_chunks_mut::<32>();
     for block in blocks {
         // Written out, because a loop is not unrolled at opt-level z.
-        if let [a, b, c, d] = block.as_chunks_mut::<4>().0 {
+        if let [a, b, c, d, e, f, g, h] = block.as_chunks_mut::<4>().0 {
             turn(a, key);
             turn(b, key);
             turn(c, key);
             turn(d, key);
+            turn(e, key);
+            turn(f, key);
+            turn(g, key);
+            turn(h, key);
         }
+    }
+    let (words, rest) = rest.as_chunks_mut::<4>();
+    for word in words {
+        turn(word, key);
     }
     for byte in rest {
         *byte ^= key as u8;

@@ -21,12 +21,16 @@ pub(crate) const INVALID: State = 0xFF;
 pub(crate) fn check(state: State, bytes: &[u8], left: usize) -> State {
     let mut state = u32::from(state);
     let mut rest = bytes;
-    // Vector instructions where there are some.
+    // Vector instructions, where there are some and size does not matter.
     #[cfg(feature = "std")]
     if state == 0 {
-        rest = match core::str::from_utf8(bytes) {
-            Ok(_) => &[],
-            Err(error) => bytes.get(error.valid_up_to()..).unwrap_or_default(),
+        rest = if bytes.is_ascii() {
+            &[]
+        } else {
+            match core::str::from_utf8(bytes) {
+                Ok(_) => &[],
+                Err(error) => bytes.get(error.valid_up_to()..).unwrap_or_default(),
+            }
         };
     }
     loop {
