@@ -3,7 +3,7 @@
 
 use crate::error::{ResponseError, UsageError};
 use crate::handshake::accept_key::{self, Accept, Key};
-use crate::handshake::words::{COMPLETE, NAME, Rules, Words};
+use crate::handshake::words::{self, COMPLETE, NAME, Rules, Words};
 use crate::handshake::writer::{Writer, is_token, is_value};
 
 /// What a client asks a server for.
@@ -74,26 +74,20 @@ impl<'a> Request<'a> {
 
 // The slots of a response, which are its requirements: see WORDS. A response that lacks several
 // is refused for the one with the lowest number.
-const HTTP_1_1: u8 = 1;
-const WELL_FORMED: u8 = 2;
-const STATUS: u8 = 3;
-const UPGRADE: u8 = 5;
-const CONNECTION: u8 = 6;
-const ACCEPT: u8 = 7;
-const PROTOCOL: u8 = 8;
-const EXTENSIONS: u8 = 9;
-const REASON: u8 = 10;
+const HTTP_1_1: u32 = 1 << 1;
+const WELL_FORMED: u32 = 1 << 2;
+const STATUS: u32 = 1 << 3;
+const UPGRADE: u32 = 1 << 5;
+const CONNECTION: u32 = 1 << 6;
+const ACCEPT: u32 = 1 << 7;
+const PROTOCOL: u32 = 1 << 8;
+const EXTENSIONS: u32 = 1 << 9;
+const REASON: u32 = 1 << 10;
 
 /// What is given until something breaks it, and is never asked for by a word.
-const GIVEN: u16 = 1 << WELL_FORMED | 1 << PROTOCOL | 1 << EXTENSIONS;
+const GIVEN: u32 = WELL_FORMED | PROTOCOL | EXTENSIONS;
 
-const ALL: u16 = GIVEN
-    | 1 << COMPLETE
-    | 1 << HTTP_1_1
-    | 1 << STATUS
-    | 1 << UPGRADE
-    | 1 << CONNECTION
-    | 1 << ACCEPT;
+const ALL: u32 = GIVEN | COMPLETE | HTTP_1_1 | STATUS | UPGRADE | CONNECTION | ACCEPT;
 
 /// The client's side of one opening handshake after the request: it reads the response as it
 /// arrives.
@@ -146,7 +140,7 @@ impl<'a> Handshake<'a> {
     pub const fn verdict(&self) -> Result<(), ResponseError> {
         use ResponseError as Error;
         let missing = !self.0.seen & ALL;
-        Err(match missing.trailing_zeros() as u8 {
+        Err(match missing & missing.wrapping_neg() {
             COMPLETE => Error::HeadTooLarge,
             STATUS => Error::Status(self.0.rules.status),
             UPGRADE => Error::Upgrade,
@@ -173,7 +167,7 @@ impl Rules for Client<'_> {
         101\0\0websocket\0upgrade\0connection\0\
         sec-websocket-accept\0sec-websocket-protocol\0sec-websocket-extensions\0";
 
-    const MALFORMED: u8 = WELL_FORMED;
+    const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
@@ -182,28 +176,30 @@ impl Rules for Client<'_> {
         const SPACE: u32 = b' ' as u32;
         let slot = words.slot;
         if word.is_empty() {
+            words.is_joined &= end <= SPACE;
             if slot == NAME && end == CR {
-                words.seen |= 1 << COMPLETE;
+                words.seen |= COMPLETE;
                 return true;
             }
             if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
                 return words.refuse(PROTOCOL);
             }
-            return matches!(slot, HTTP_1_1 | STATUS | NAME) && words.refuse(WELL_FORMED);
+            return slot & (HTTP_1_1 | STATUS | NAME) != 0 && words.refuse(WELL_FORMED);
         }
+        let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
         let found = Words::<Self>::find(word);
         let client = &mut words.rules;
-        let mut expected = found.wrapping_add(1) == slot;
+        let mut expected = found << 1 == slot;
         match slot {
             NAME => {
-                if end != COLON || !words.is_token {
+                if end != COLON || !words::consists_of(word, &words::TOKEN) {
                     return words.refuse(WELL_FORMED);
                 }
                 words.slot = found;
                 return false;
             }
             HTTP_1_1 => {
-                if end != SPACE || found > 1 {
+                if end != SPACE || found > 1 << 1 {
                     return words.refuse(WELL_FORMED);
                 }
                 words.slot = STATUS;
@@ -232,13 +228,12 @@ impl Rules for Client<'_> {
             }
             _ => {}
         }
-        let bit = 1 << slot;
         match slot {
             EXTENSIONS => return words.refuse(slot),
-            UPGRADE | ACCEPT if words.seen & bit != 0 || !expected => return words.refuse(slot),
+            UPGRADE | ACCEPT if words.seen & slot != 0 || !expected => return words.refuse(slot),
             // Two words are no member of a list.
-            CONNECTION if words.is_joined => words.seen &= !bit,
-            _ if expected => words.seen |= bit,
+            CONNECTION if is_joined => words.seen &= !slot,
+            _ if expected => words.seen |= slot,
             _ => {}
         }
         false

@@ -5,37 +5,30 @@ use crate::error::{RequestError, UsageError};
 use crate::handshake::accept_key::{self, Key};
 use crate::handshake::head::Head;
 use crate::handshake::status::Status;
+use crate::handshake::words::{BASE64, TOKEN, consists_of};
 use crate::handshake::words::{COMPLETE, NAME, Rules, TARGET, Words};
 use crate::handshake::writer::{Writer, is_value};
 
 // The slots of a request, which are its requirements: see WORDS. A request that lacks several is
 // refused for the one with the lowest number.
-const HTTP_1_1: u8 = 1;
-const HOST: u8 = 2;
-const WELL_FORMED: u8 = 3;
-const METHOD: u8 = 4;
-const HTTP_1: u8 = 5;
-const UPGRADE: u8 = 6;
-const CONNECTION: u8 = 7;
-const IN_TIME: u8 = 8;
-const VERSION: u8 = 9;
-const KEY: u8 = 10;
-const ACCEPT_KEY: u8 = 11;
+const HTTP_1_1: u32 = 1 << 1;
+const HOST: u32 = 1 << 2;
+const WELL_FORMED: u32 = 1 << 3;
+const METHOD: u32 = 1 << 4;
+const HTTP_1: u32 = 1 << 5;
+const UPGRADE: u32 = 1 << 6;
+const CONNECTION: u32 = 1 << 7;
+const IN_TIME: u32 = 1 << 8;
+const VERSION: u32 = 1 << 9;
+const KEY: u32 = 1 << 10;
+const ACCEPT_KEY: u32 = 1 << 11;
 // 12 is the target's, see TARGET.
 
 /// What is given until something breaks it, and is never asked for by a word.
-const GIVEN: u16 = 1 << WELL_FORMED | 1 << HTTP_1 | 1 << IN_TIME | 1 << ACCEPT_KEY;
+const GIVEN: u32 = WELL_FORMED | HTTP_1 | IN_TIME | ACCEPT_KEY;
 
-const ALL: u16 = GIVEN
-    | 1 << COMPLETE
-    | 1 << HTTP_1_1
-    | 1 << HOST
-    | 1 << METHOD
-    | 1 << UPGRADE
-    | 1 << CONNECTION
-    | 1 << VERSION
-    | 1 << KEY
-    | 1 << TARGET;
+const ALL: u32 =
+    GIVEN | COMPLETE | HTTP_1_1 | HOST | METHOD | UPGRADE | CONNECTION | VERSION | KEY | TARGET;
 
 /// The answer to a request, its parts that depend on the request still those of a refusal.
 const RESPONSE: [u8; RESPONSE_LEN] = *b"HTTP/1.1 101 \r\nUpgrade: websocket\r\n\
@@ -107,7 +100,7 @@ impl Handshake {
     pub const fn verdict(&self) -> Result<(), RequestError> {
         use RequestError as Error;
         let missing = !self.0.seen & ALL;
-        Err(match missing.trailing_zeros() as u8 {
+        Err(match missing & missing.wrapping_neg() {
             COMPLETE => Error::HeadTooLarge,
             HTTP_1_1 | UPGRADE => Error::NotWebSocket,
             HOST => Error::Host,
@@ -131,7 +124,7 @@ impl Handshake {
 
     /// Whether the request asks for a WebSocket at all, rightly or wrongly.
     pub(crate) const fn is_websocket(&self) -> bool {
-        const ASKS: u16 = 1 << HTTP_1_1 | 1 << UPGRADE;
+        const ASKS: u32 = HTTP_1_1 | UPGRADE;
         self.0.seen & ASKS == ASKS
     }
 
@@ -183,7 +176,7 @@ impl Rules for Server {
         websocket\0upgrade\0connection\0\
         13\0sec-websocket-version\0sec-websocket-key\0";
 
-    const MALFORMED: u8 = WELL_FORMED;
+    const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
@@ -192,69 +185,62 @@ impl Rules for Server {
         const SPACE: u32 = b' ' as u32;
         let slot = words.slot;
         if word.is_empty() {
+            words.is_joined &= end <= SPACE;
             if slot == NAME && end == CR {
-                words.seen |= 1 << COMPLETE;
+                words.seen |= COMPLETE;
                 return true;
             }
-            let is_line = matches!(slot, METHOD | TARGET | HTTP_1_1 | NAME);
+            let is_line = slot & (METHOD | TARGET | HTTP_1_1 | NAME) != 0;
             return is_line && words.refuse(WELL_FORMED);
         }
-        let found = Words::<Self>::find(word);
-        let mut expected = found.wrapping_add(1) == slot;
-        match slot {
-            NAME => {
-                if end != COLON || !words.is_token {
-                    return words.refuse(WELL_FORMED);
-                }
-                words.slot = found;
-                return false;
-            }
-            METHOD => {
-                if end != SPACE || !words.is_token {
-                    return words.refuse(WELL_FORMED);
-                }
-                words.slot = TARGET;
-            }
-            TARGET => {
-                if end != SPACE {
-                    return words.refuse(WELL_FORMED);
-                }
-                expected = names_a_resource(word);
-                words.slot = HTTP_1_1;
-            }
-            HTTP_1_1 => {
-                let Some((name, &[b'/', major, b'.', minor])) = word.split_first_chunk::<4>()
-                else {
-                    return words.refuse(WELL_FORMED);
-                };
-                let is_http = u32::from_ne_bytes(*name) == u32::from_ne_bytes(*b"HTTP");
-                let is_version = major.is_ascii_digit() && minor.is_ascii_digit();
-                if end != CR || !is_http || !is_version {
-                    return words.refuse(WELL_FORMED);
-                }
-                if major != b'1' {
-                    return words.refuse(HTTP_1);
-                }
-                expected = minor != b'0';
-            }
-            HOST => expected = true,
-            KEY => {
-                if let Some(key) = accept_key::check_key(word) {
-                    words.rules.key = *key;
-                    expected = true;
-                }
-            }
-            _ => {}
+        let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
+        let end_of_slot = match slot {
+            NAME => COLON,
+            METHOD | TARGET => SPACE,
+            HTTP_1_1 => CR,
+            _ => end,
+        };
+        if end != end_of_slot || slot & (NAME | METHOD) != 0 && !consists_of(word, &TOKEN) {
+            return words.refuse(WELL_FORMED);
         }
-        let bit = 1 << slot;
-        match slot {
-            HOST | VERSION | KEY if words.seen & bit != 0 || !expected => {
-                return words.refuse(slot);
+        let found = Words::<Self>::find(word);
+        let mut expected = found << 1 == slot;
+        if slot == NAME {
+            words.slot = found;
+        } else if slot == METHOD {
+            words.slot = TARGET;
+        } else if slot == TARGET {
+            words.slot = HTTP_1_1;
+            expected = names_a_resource(word);
+        } else if slot == HTTP_1_1 {
+            let Some((name, &[b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'])) =
+                word.split_first_chunk::<4>()
+            else {
+                return words.refuse(WELL_FORMED);
+            };
+            if u32::from_ne_bytes(*name) != u32::from_ne_bytes(*b"HTTP") {
+                return words.refuse(WELL_FORMED);
             }
+            if major != b'1' {
+                return words.refuse(HTTP_1);
+            }
+            expected = minor != b'0';
+        } else if slot == HOST {
+            expected = true;
+        } else if slot == KEY
+            && let Some(key) = key(word)
+        {
+            words.rules.key = *key;
+            expected = true;
+        }
+        if slot & (HOST | VERSION | KEY) != 0 && (words.seen & slot != 0 || !expected) {
+            return words.refuse(slot);
+        }
+        if slot & (UPGRADE | CONNECTION) != 0 && is_joined {
             // Two words are no member of a list.
-            UPGRADE | CONNECTION if words.is_joined => words.seen &= !bit,
-            _ if expected => words.seen |= bit,
-            _ => {}
+            words.seen &= !slot;
+        } else if expected {
+            words.seen |= slot;
         }
         false
     }
@@ -413,6 +399,14 @@ impl Response<'_> {
         };
         writer.fields(self.fields)?.finish()
     }
+}
+
+/// `word` if it is the Base64 of 16 bytes (RFC 6455 section 4.2.1).
+fn key(word: &[u8]) -> Option<&Key> {
+    let key: &Key = word.try_into().ok()?;
+    // The 22nd character holds the last two bits of the nonce, and nothing else.
+    let [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] = key else { return None };
+    consists_of(digits, &BASE64).then_some(key)
 }
 
 /// Whether a target is in origin form or absolute form (RFC 9112 section 3.2), without a fragment.

@@ -6,15 +6,16 @@
 //! and the colon behind a field's name. A role has a list of the words that mean something to it
 //! ([`Rules::WORDS`]), and *slots*, the places in the head where words are expected. A field's
 //! name opens the slot whose number is its place in the list; most slots expect the one word that
-//! stands before it in the list. So the list is all the grammar that a role needs.
+//! stands before it in the list. So the list is all the grammar that a role needs. A slot is
+//! written as the bit of its number, so that a set of slots is a number too.
 
 /// The slot of the word behind the method, which may contain commas.
-pub(super) const TARGET: u8 = 12;
+pub(super) const TARGET: u32 = 1 << 12;
 /// The slot of a field's name, the first word in a line.
-pub(super) const NAME: u8 = 13;
+pub(super) const NAME: u32 = 1 << 13;
 
 /// The bit that stands for the complete head.
-pub(super) const COMPLETE: u8 = 0;
+pub(super) const COMPLETE: u32 = 1;
 
 pub(super) trait Rules: Sized {
     /// The words, each with a zero byte behind it, in letters that match both cases if they are
@@ -22,7 +23,7 @@ pub(super) trait Rules: Sized {
     const WORDS: &'static [u8];
 
     /// The bit that stands for a head that is not well-formed.
-    const MALFORMED: u8;
+    const MALFORMED: u32;
 
     /// Takes `word` in the slot `words.slot`; `end` is the byte behind it. Empty words come only
     /// where one must not be. Returns whether the head is over.
@@ -38,19 +39,17 @@ pub(super) struct Words<R> {
     at: usize,
     /// Where the current word begins.
     start: usize,
-    /// The bits of the slots that got what they expect.
-    pub(super) seen: u16,
-    pub(super) slot: u8,
-    /// Whether the current word is a token (RFC 9110 section 5.6.2) if it is not empty.
-    pub(super) is_token: bool,
-    /// Whether only white space is between the current word and one before it.
+    /// The slots that got what they expect.
+    pub(super) seen: u32,
+    pub(super) slot: u32,
+    /// Whether only white space is between the current word and the one before it.
     pub(super) is_joined: bool,
     pub(super) rules: R,
 }
 
 impl<R: Rules> Words<R> {
-    pub(super) const fn new(slot: u8, seen: u16, rules: R) -> Self {
-        Self { at: 0, start: 0, seen, slot, is_token: true, is_joined: false, rules }
+    pub(super) const fn new(slot: u32, seen: u32, rules: R) -> Self {
+        Self { at: 0, start: 0, seen, slot, is_joined: false, rules }
     }
 
     /// The length of the head once it is complete.
@@ -81,7 +80,6 @@ impl<R: Rules> Words<R> {
                 }
                 let ends_name = byte == b':' && self.slot == NAME;
                 if !ends_name && (byte != b',' || self.slot == TARGET) {
-                    self.is_token &= is_token_byte(byte);
                     continue;
                 }
             } else if byte != b' ' && byte != b'\t' {
@@ -92,9 +90,6 @@ impl<R: Rules> Words<R> {
             if R::take(self, word, byte.into()) {
                 return true;
             }
-            let is_space = byte == b' ' || byte == b'\t';
-            self.is_joined = is_space && (self.is_joined || !word.is_empty());
-            self.is_token = true;
             if byte == b'\r' {
                 self.slot = NAME;
             }
@@ -102,23 +97,23 @@ impl<R: Rules> Words<R> {
         false
     }
 
-    /// Ends the head, for the reason whose bit is `slot`.
-    pub(super) fn refuse(&mut self, slot: u8) -> bool {
-        self.seen = !(1 << slot);
+    /// Ends the head, because of `slot`.
+    pub(super) fn refuse(&mut self, slot: u32) -> bool {
+        self.seen = !slot;
         true
     }
 
-    /// The place of `word` in the list, its length if it is not there.
+    /// The slot of `word`, the one behind all others if it is not in the list.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    pub(super) fn find(word: &[u8]) -> u8 {
-        let mut found = 0u8;
+    pub(super) fn find(word: &[u8]) -> u32 {
+        let mut found = 1;
         let mut matched = 0;
         for &byte in R::WORDS {
             if byte == 0 {
                 if matched == word.len() {
                     break;
                 }
-                found = found.wrapping_add(1);
+                found <<= 1;
                 matched = 0;
             } else {
                 // No control characters are in a word: nothing but a capital letter, and what the
@@ -133,23 +128,37 @@ impl<R: Rules> Words<R> {
     }
 }
 
-/// The bits of the ASCII characters that a token may have.
-#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
-static TOKEN: [u32; 4] = {
-    let mut token = [0; 4];
-    let mut byte = 0;
-    while byte < 128 {
-        if (byte as u8).is_ascii_alphanumeric()
-            || matches!(byte as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
-        {
-            token[byte / 32] |= 1 << (byte % 32);
-        }
-        byte += 1;
-    }
-    token
-};
+/// A set of ASCII characters, a bit for each.
+type Characters = [u32; 4];
 
 /// `tchar` of RFC 9110 section 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN.get(usize::from(byte >> 5)).is_some_and(|bits| bits >> (byte & 31) & 1 != 0)
+pub(super) static TOKEN: Characters = letters_digits_and(b"!#$%&'*+-.^_`|~");
+/// RFC 4648 section 4.
+pub(super) static BASE64: Characters = letters_digits_and(b"+/");
+
+#[expect(clippy::indexing_slicing, reason = "when it is compiled")]
+const fn letters_digits_and(others: &[u8]) -> Characters {
+    let mut characters = [0; 4];
+    let mut byte = 0;
+    while byte < 128u8 {
+        if byte.is_ascii_alphanumeric() {
+            characters[byte as usize / 32] |= 1 << (byte % 32);
+        }
+        byte = byte.wrapping_add(1);
+    }
+    let mut index = 0usize;
+    while index < others.len() {
+        characters[others[index] as usize / 32] |= 1 << (others[index] % 32);
+        index = index.wrapping_add(1);
+    }
+    characters
+}
+
+/// Whether each byte of `word` is one of `characters`.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+pub(super) fn consists_of(word: &[u8], characters: &Characters) -> bool {
+    word.iter().all(|byte| {
+        let bits = characters.get(usize::from(byte >> 5));
+        bits.is_some_and(|bits| bits >> (byte & 31) & 1 != 0)
+    })
 }

@@ -4,7 +4,7 @@
 use crate::buffer::copy;
 use crate::error::UsageError;
 use crate::handshake::head::is_value_byte;
-use crate::handshake::words::is_token_byte;
+use crate::handshake::words;
 
 pub(crate) struct Writer<'a> {
     buffer: &'a mut [u8],
@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
+    !text.is_empty() && words::consists_of(text.as_bytes(), &words::TOKEN)
 }
 
 pub(crate) fn is_value(text: &str) -> bool {
