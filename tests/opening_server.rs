@@ -669,6 +669,9 @@ fn no_byte_of_a_dripping_head_is_looked_at_twice() {
         }
     }
     assert_eq!((handshake.verdict(), handshake.head_len()), (Ok(()), head.len()));
+    // And none behind it.
+    assert!(handshake.read(&[&head[..], b"\0frames"].concat()));
+    assert_eq!((handshake.verdict(), handshake.head_len()), (Ok(()), head.len()));
 }
 
 /// Handshake: slow Sec-WebSocket-Protocol parsing (ws CVE-2021-32640). Were the time more than

@@ -161,8 +161,8 @@ impl<'a> Handshake<'a> {
 }
 
 impl Rules for Client<'_> {
-    /// Behind each word of the status line no word may stand that can be a field's name: its slot
-    /// is taken.
+    /// Word n opens slot n, which expects word n - 1. Where slot n is not a field's, word n is
+    /// empty or no field that matters: the slot expects nothing, or is given already.
     const WORDS: &'static [u8] = b"HTTP/1.1\0HTTP/1.0\0\
         101\0\0websocket\0upgrade\0connection\0\
         sec-websocket-accept\0sec-websocket-protocol\0sec-websocket-extensions\0";
@@ -170,7 +170,7 @@ impl Rules for Client<'_> {
     const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
+    fn take(words: &mut Words<Self>, word: &[u8], end: u32) {
         const CR: u32 = b'\r' as u32;
         const COLON: u32 = b':' as u32;
         const SPACE: u32 = b' ' as u32;
@@ -179,12 +179,12 @@ impl Rules for Client<'_> {
             words.is_joined &= end <= SPACE;
             if slot == NAME && end == CR {
                 words.seen |= COMPLETE;
-                return true;
+            } else if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
+                words.refuse(PROTOCOL);
+            } else if slot & (HTTP_1_1 | STATUS | NAME) != 0 {
+                words.refuse(WELL_FORMED);
             }
-            if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
-                return words.refuse(PROTOCOL);
-            }
-            return slot & (HTTP_1_1 | STATUS | NAME) != 0 && words.refuse(WELL_FORMED);
+            return;
         }
         let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
         let found = Words::<Self>::find(word);
@@ -196,7 +196,7 @@ impl Rules for Client<'_> {
                     return words.refuse(WELL_FORMED);
                 }
                 words.slot = found;
-                return false;
+                return;
             }
             HTTP_1_1 => {
                 if end != SPACE || found > 1 << 1 {
@@ -236,7 +236,6 @@ impl Rules for Client<'_> {
             _ if expected => words.seen |= slot,
             _ => {}
         }
-        false
     }
 }
 

@@ -170,8 +170,8 @@ impl Handshake {
 }
 
 impl Rules for Server {
-    /// Behind each field's name, and behind each word of the request line, no word may stand that
-    /// can be a field's name: its slot is taken.
+    /// Word n opens slot n, which expects word n - 1. Where slot n is not a field's, word n is
+    /// empty or no field that matters: the slot expects nothing, or is given already.
     const WORDS: &'static [u8] = b"\0\0host\0GET\0\0\
         websocket\0upgrade\0connection\0\
         13\0sec-websocket-version\0sec-websocket-key\0";
@@ -179,7 +179,7 @@ impl Rules for Server {
     const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool {
+    fn take(words: &mut Words<Self>, word: &[u8], end: u32) {
         const CR: u32 = b'\r' as u32;
         const COLON: u32 = b':' as u32;
         const SPACE: u32 = b' ' as u32;
@@ -188,10 +188,10 @@ impl Rules for Server {
             words.is_joined &= end <= SPACE;
             if slot == NAME && end == CR {
                 words.seen |= COMPLETE;
-                return true;
+            } else if slot & (METHOD | TARGET | HTTP_1_1 | NAME) != 0 {
+                words.refuse(WELL_FORMED);
             }
-            let is_line = slot & (METHOD | TARGET | HTTP_1_1 | NAME) != 0;
-            return is_line && words.refuse(WELL_FORMED);
+            return;
         }
         let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
         let end_of_slot = match slot {
@@ -242,7 +242,6 @@ impl Rules for Server {
         } else if expected {
             words.seen |= slot;
         }
-        false
     }
 }
 

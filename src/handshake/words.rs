@@ -14,7 +14,7 @@ pub(super) const TARGET: u32 = 1 << 12;
 /// The slot of a field's name, the first word in a line.
 pub(super) const NAME: u32 = 1 << 13;
 
-/// The bit that stands for the complete head.
+/// The slot that stands for the end of the head.
 pub(super) const COMPLETE: u32 = 1;
 
 pub(super) trait Rules: Sized {
@@ -22,12 +22,12 @@ pub(super) trait Rules: Sized {
     /// small.
     const WORDS: &'static [u8];
 
-    /// The bit that stands for a head that is not well-formed.
+    /// The slot that stands for what is no HTTP.
     const MALFORMED: u32;
 
     /// Takes `word` in the slot `words.slot`; `end` is the byte behind it. Empty words come only
-    /// where one must not be. Returns whether the head is over.
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32) -> bool;
+    /// where one must not be.
+    fn take(words: &mut Words<Self>, word: &[u8], end: u32);
 }
 
 /// How far a head was read, and what was found.
@@ -61,13 +61,17 @@ impl<R: Rules> Words<R> {
     /// head is over: complete or refused.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn read(&mut self, received: &[u8]) -> bool {
-        while let Some(&byte) = received.get(self.at) {
+        while self.seen & COMPLETE == 0 {
+            let Some(&byte) = received.get(self.at) else { return false };
             let end = self.at;
             self.at = end.wrapping_add(1);
             if byte == b'\r' {
                 match received.get(self.at) {
                     Some(b'\n') => self.at = end.wrapping_add(2),
-                    Some(_) => return self.refuse(R::MALFORMED),
+                    Some(_) => {
+                        self.refuse(R::MALFORMED);
+                        break;
+                    }
                     None => {
                         self.at = end;
                         return false;
@@ -76,31 +80,30 @@ impl<R: Rules> Words<R> {
             } else if byte > b' ' {
                 // More than ASCII may stand in values alone; in names and methods it is no token.
                 if byte == 0x7F || byte > 0x7F && self.slot == TARGET {
-                    return self.refuse(R::MALFORMED);
+                    self.refuse(R::MALFORMED);
+                    break;
                 }
                 let ends_name = byte == b':' && self.slot == NAME;
                 if !ends_name && (byte != b',' || self.slot == TARGET) {
                     continue;
                 }
             } else if byte != b' ' && byte != b'\t' {
-                return self.refuse(R::MALFORMED);
+                self.refuse(R::MALFORMED);
+                break;
             }
             let word = received.get(self.start..end).unwrap_or_default();
             self.start = self.at;
-            if R::take(self, word, byte.into()) {
-                return true;
-            }
+            R::take(self, word, byte.into());
             if byte == b'\r' {
                 self.slot = NAME;
             }
         }
-        false
+        true
     }
 
-    /// Ends the head, because of `slot`.
-    pub(super) fn refuse(&mut self, slot: u32) -> bool {
+    /// Ends the head as if it were complete, but for `slot`.
+    pub(super) fn refuse(&mut self, slot: u32) {
         self.seen = !slot;
-        true
     }
 
     /// The slot of `word`, the one behind all others if it is not in the list.
