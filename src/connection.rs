@@ -179,25 +179,25 @@ impl<R: Role> Connection<R> {
         if payload.is_empty() && self.left > 1 {
             return None;
         }
+        // Ping or Pong.
+        if self.opcode as u8 > Opcode::Close as u8 {
+            return Some(payload);
+        }
         let mut text = &*payload;
-        match self.opcode {
-            Opcode::Ping | Opcode::Pong => return Some(payload),
-            Opcode::Close => {
-                self.receive_over = true;
-                // No text follows, so its state is free for the reason.
-                self.utf8 = utf8::COMPLETE;
-                match close::reason(payload) {
-                    Ok(reason) => text = reason,
-                    Err(error) => return self.fail_with(error),
-                }
+        if self.opcode == Opcode::Close {
+            self.receive_over = true;
+            // No text follows, so its state is free for the reason.
+            self.utf8 = utf8::COMPLETE;
+            match close::reason(payload) {
+                Ok(reason) => text = reason,
+                Err(error) => return self.fail_with(error),
             }
-            _ => {
-                if self.left == 0 {
-                    self.receiving = Opcode::Continuation;
-                }
-                if self.opcode == Opcode::Binary {
-                    return Some(payload);
-                }
+        } else {
+            if self.left == 0 {
+                self.receiving = Opcode::Continuation;
+            }
+            if self.opcode == Opcode::Binary {
+                return Some(payload);
             }
         }
         self.utf8 = utf8::check(self.utf8, text, self.left);
@@ -241,17 +241,16 @@ impl<R: Role> Connection<R> {
                 return self.fail_with(Error::MessageNotFinished);
             }
             if len > 125 {
-                let (mut bytes, shortest) = if len == 126 { (2, 126) } else { (8usize, 0x1_0000) };
+                let (bytes, shortest) = if len == 126 { (2, 126) } else { (8, 0x1_0000) };
+                let (bytes, after) = rest.split_at_checked(bytes)?;
+                rest = after;
                 len = 0;
-                while bytes > 0 {
-                    let (&byte, after) = rest.split_first()?;
+                for &byte in bytes {
                     // One bit less than a usize has: see `left`.
                     if len >> (usize::BITS - 9) != 0 {
                         return self.fail_with(Error::LengthTooLarge);
                     }
                     len = len << 8 | usize::from(byte);
-                    rest = after;
-                    bytes = bytes.wrapping_sub(1);
                 }
                 if len < shortest {
                     return self.fail_with(Error::LengthNotMinimal);
@@ -328,14 +327,13 @@ impl<R: Role> Connection<R> {
             first |= 0x80;
             self.close_sent = is_close;
         } else {
-            if opcode == Opcode::Continuation {
-                return Err(UsageError::NoMessage);
-            }
             if self.sending != Opcode::Continuation {
                 if self.sending != opcode {
                     return Err(UsageError::OtherMessageInProgress);
                 }
                 first = Opcode::Continuation as u8;
+            } else if opcode == Opcode::Continuation {
+                return Err(UsageError::NoMessage);
             }
             self.sending = opcode;
             if fin {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The PC's TCP and entropy.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::transport::{Entropy, EntropyUnavailable, Transport};
 pub struct TcpTransport {
     stream: TcpStream,
     deadline: Deadline,
+    /// The timeouts that the socket has.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ impl TcpTransport {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;
-        Ok(Self { stream, deadline: Deadline::Never })
+        Ok(Self { stream, deadline: Deadline::Never, read_timeout: None, write_timeout: None })
     }
 
     /// The socket.
@@ -43,26 +46,50 @@ impl TcpTransport {
         &self.stream
     }
 
-    /// The time that is left, as a socket's timeout.
-    fn time_left(at: Instant) -> io::Result<Duration> {
-        let left = at.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-
     fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Deadline::At(at) = self.deadline {
-            self.stream.set_write_timeout(Some(Self::time_left(at)?))?;
-        }
-        self.stream.write_vectored(slices).map_err(timed_out)
+        let Self { stream, deadline, write_timeout, .. } = self;
+        let set = |timeout| stream.set_write_timeout(Some(timeout));
+        until(*deadline, write_timeout, set, || (&*stream).write_vectored(slices))
     }
 }
 
-/// A socket's timeout shows as `WouldBlock` on some systems.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
+/// Repeats `operation` while it times out before the deadline.
+///
+/// Setting the socket's timeout takes as long as a short read. So it is set to half of the time
+/// that is left, which fits the next deadlines too, and to all of it once it has passed too early.
+fn until<T>(
+    deadline: Deadline,
+    timeout: &mut Option<Duration>,
+    set: impl Fn(Duration) -> io::Result<()>,
+    mut operation: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    let mut is_early = false;
+    loop {
+        if let Deadline::At(at) = deadline {
+            let left = time_left(at)?;
+            if is_early || timeout.is_none_or(|timeout| timeout > left) {
+                let half = left.checked_div(2).filter(|half| !is_early && !half.is_zero());
+                let new = half.unwrap_or(left);
+                set(new)?;
+                *timeout = Some(new);
+            }
+        }
+        match operation() {
+            // A socket's timeout shows as `WouldBlock` on some systems.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if !matches!(deadline, Deadline::At(_)) {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                is_early = true;
+            }
+            result => return result,
+        }
     }
+}
+
+fn time_left(at: Instant) -> io::Result<Duration> {
+    let left = at.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 impl ErrorType for TcpTransport {
@@ -71,10 +98,9 @@ impl ErrorType for TcpTransport {
 
 impl Read for TcpTransport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Deadline::At(at) = self.deadline {
-            self.stream.set_read_timeout(Some(Self::time_left(at)?))?;
-        }
-        self.stream.read(buffer).map_err(timed_out)
+        let Self { stream, deadline, read_timeout, .. } = self;
+        let set = |timeout| stream.set_read_timeout(Some(timeout));
+        until(*deadline, read_timeout, set, || (&*stream).read(buffer))
     }
 }
 
@@ -95,9 +121,12 @@ impl Transport for TcpTransport {
 
     #[cfg(unix)]
     fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::io::Errno;
         use rustix::net::{SendFlags, send};
-        send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-            .map_err(|error| timed_out(error.into()))
+        match send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::WOULDBLOCK) => Err(ErrorKind::TimedOut.into()),
+            result => Ok(result?),
+        }
     }
 
     #[cfg(unix)]
@@ -106,12 +135,12 @@ impl Transport for TcpTransport {
         let timeout = match self.deadline {
             Deadline::Never => None,
             // A timeout that is too long to be counted never comes either.
-            Deadline::At(at) => Timespec::try_from(Self::time_left(at)?).ok(),
+            Deadline::At(at) => Timespec::try_from(time_left(at)?).ok(),
             Deadline::Now => Some(Timespec::default()),
         };
         let mut sockets = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
         if poll(&mut sockets, timeout.as_ref())? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
+            return Err(ErrorKind::TimedOut.into());
         }
         let [socket] = sockets;
         if socket.revents() == PollFlags::OUT { Ok(None) } else { self.read(buffer).map(Some) }
@@ -127,9 +156,13 @@ impl Transport for TcpTransport {
         if (deadline == Deadline::Now) != (self.deadline == Deadline::Now) {
             let _ = self.stream.set_nonblocking(deadline == Deadline::Now);
         }
-        if deadline == Deadline::Never && self.deadline != Deadline::Never {
-            let _ = self.stream.set_read_timeout(None);
-            let _ = self.stream.set_write_timeout(None);
+        if deadline == Deadline::Never {
+            if self.read_timeout.take().is_some() {
+                let _ = self.stream.set_read_timeout(None);
+            }
+            if self.write_timeout.take().is_some() {
+                let _ = self.stream.set_write_timeout(None);
+            }
         }
         self.deadline = deadline;
     }

@@ -17,9 +17,6 @@
 #![cfg_attr(not(feature = "zephyr"), forbid(unsafe_code))]
 #![cfg_attr(feature = "zephyr", deny(unsafe_code))]
 
-#[cfg(not(feature = "accept-sha1-smol"))]
-compile_error!("the opening handshake needs SHA-1: enable the feature `accept-sha1-smol`");
-
 /// Reports what happens to a connection, where the feature `log` is enabled.
 macro_rules! debug {
     ($($message:tt)*) => {

@@ -7,19 +7,18 @@
 /// AF and B0 to BF. Only the second byte of a character has less than all four: that keeps out
 /// overlong forms, surrogates and what lies beyond U+10FFFF. The bits above count the
 /// continuation bytes after the next.
-pub(crate) type State = u8;
+pub(crate) type State = u32;
 
 /// Between two characters: the text may end here.
 pub(crate) const COMPLETE: State = 0;
 
 /// No valid text begins like this.
-pub(crate) const INVALID: State = 0xFF;
+pub(crate) const INVALID: State = State::MAX;
 
 /// Takes the next bytes, the last ones if nothing is `left`, and returns the new state: [`INVALID`] from
 /// the first byte on that no valid text could have there.
 #[cfg_attr(target_pointer_width = "32", inline(never))]
-pub(crate) fn check(state: State, bytes: &[u8], left: usize) -> State {
-    let mut state = u32::from(state);
+pub(crate) fn check(mut state: State, bytes: &[u8], left: usize) -> State {
     let mut rest = bytes;
     // Vector instructions, where there are some and size does not matter.
     #[cfg(feature = "std")]
@@ -47,21 +46,18 @@ pub(crate) fn check(state: State, bytes: &[u8], left: usize) -> State {
             }
             state = (state | 0x0F).saturating_sub(0x10);
         } else if byte >= 0x80 {
-            state = match byte.checked_sub(0xE0) {
-                Some(index) => match LEADS.get(index as usize) {
-                    Some(&state) => state.into(),
-                    None => return INVALID,
-                },
-                None if byte >= 0xC2 => 0x0F,
+            state = match LEADS.get(byte.wrapping_sub(0xE0) as usize) {
+                Some(&state) => state.into(),
+                None if matches!(byte, 0xC2..0xE0) => 0x0F,
                 None => return INVALID,
             };
         }
     }
-    if left == 0 && state != 0 { INVALID } else { state as u8 }
+    if left == 0 && state != 0 { INVALID } else { state }
 }
 
 /// The states behind the first bytes from E0 to F4.
-static LEADS: [State; 21] = {
+static LEADS: [u8; 21] = {
     let [two, three] = [0x1F, 0x2F];
     [
         0x1C, two, two, two, two, two, two, two, two, two, two, two, two, 0x13, two, two, //

@@ -18,6 +18,10 @@ unsafe extern "C" {
     pub(super) safe fn rust_websocket_uptime_ms() -> i64;
     /// `bytes` must be writable for `len` bytes.
     pub(super) fn rust_websocket_csrand(bytes: *mut c_void, len: usize) -> c_int;
+    /// `bytes` must be readable for `len` bytes, `digest` writable.
+    #[cfg(accept_key = "psa")]
+    pub(super) fn rust_websocket_sha1(bytes: *const u8, len: usize, digest: *mut [u8; 20])
+    -> c_int;
     /// `host` must be a string that ends with a zero byte.
     pub(super) fn rust_websocket_connect(host: *const c_char, port: u16, deadline: i64) -> c_int;
     /// `listeners` must be writable for two descriptors, `port` readable and writable.

@@ -8,12 +8,16 @@
 mod entropy;
 mod error;
 mod ffi;
+#[cfg(accept_key = "psa")]
+mod sha1;
 mod tcp;
 
 pub mod config;
 
 pub use entropy::Csprng;
 pub use error::Error;
+#[cfg(accept_key = "psa")]
+pub(crate) use sha1::sha1;
 pub use tcp::{TcpListener, TcpStream};
 
 /// The time since the system started, in milliseconds.
