@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hands the numbers of Kconfig to `src/zephyr/config.rs`.
+//! Hands the numbers of Kconfig to `src/zephyr/config.rs`, and chooses who computes the accept key.
 //!
 //! In a Zephyr build `DOTCONFIG` names the file with the values. Without it, as in a build of the
-//! documentation on a PC, the defaults of this module's own Kconfig stand in.
+//! documentation on a PC, the defaults of this module's own Kconfig stand in, and the features of
+//! the crate choose.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,9 +12,15 @@ use std::{env, fs};
 const KCONFIG: &str = "Kconfig";
 const MENU: &str = "RUST_WEBSOCKET";
 
+/// Providers of the accept key. Where several features are enabled, the first of these counts, as
+/// the last is there by default.
+const PROVIDERS: [&str; 3] = ["psa", "compact", "sha1_smol"];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(accept_key, values(\"{}\"))", PROVIDERS.join("\", \""));
     if env::var_os("CARGO_FEATURE_ZEPHYR").is_none() {
+        choose_provider(None);
         return;
     }
     println!("cargo:rerun-if-changed={KCONFIG}");
@@ -30,6 +37,7 @@ fn main() {
              warnings of Kconfig about what it depends on"
         );
     }
+    choose_provider(dotconfig.as_deref());
 
     let mut constants = String::new();
     for (name, default) in int_options(&read(KCONFIG)) {
@@ -47,6 +55,33 @@ fn main() {
     let out = env::var("OUT_DIR").expect("Cargo sets OUT_DIR");
     let out = Path::new(&out).join("kconfig.rs");
     fs::write(&out, constants).unwrap_or_else(|e| panic!("cannot write {}: {e}", out.display()));
+}
+
+/// Sets the `cfg` that `src/handshake/accept_key` is compiled by.
+fn choose_provider(dotconfig: Option<&str>) {
+    let enabled = |provider: &str| {
+        let feature = format!("CARGO_FEATURE_ACCEPT_{}", provider.to_uppercase());
+        env::var_os(feature).is_some()
+    };
+    let chosen = |provider: &str| match dotconfig {
+        Some(text) => {
+            let option = format!("{MENU}_ACCEPT_KEY_{}", provider.to_uppercase());
+            value_of(text, &option) == Some("y")
+        }
+        None => enabled(provider),
+    };
+    let Some(provider) = PROVIDERS.into_iter().find(|provider| chosen(provider)) else {
+        panic!(
+            "nothing computes the accept key of the opening handshake: enable the feature \
+             accept-sha1-smol or accept-compact"
+        );
+    };
+    assert!(
+        provider != "sha1_smol" || enabled(provider),
+        "CONFIG_{MENU}_ACCEPT_KEY_SHA1_SMOL needs the feature accept-sha1-smol of zephyr-websocket, \
+         a default one that the application's Cargo.toml turns off"
+    );
+    println!("cargo::rustc-cfg=accept_key=\"{provider}\"");
 }
 
 fn read(path: &str) -> String {

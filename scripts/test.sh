@@ -78,7 +78,7 @@ part clippy linted
 part 'tests of the PC build' cargo test
 count_tests "$logs/tests-of-the-PC-build.log"
 part documentation documented
-part 'Cortex-M4 without a panic' scripts/footprint.sh
+part 'Cortex-M4 size and conversations' scripts/size.sh
 for role in server client; do
     part "Autobahn host $role" scripts/autobahn.sh host "$role"
 done

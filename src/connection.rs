@@ -219,11 +219,13 @@ impl<R: Role> Connection<R> {
         let Some(mut opcode) = Opcode::from_bits(first & 0x0F) else {
             return self.fail_with(Error::ReservedOpcode);
         };
-        if (second & 0x80 == 0) != R::MASKS {
+        let len = second & 0x7F;
+        if (len == second) != R::MASKS {
             return self.fail_with(if R::MASKS { Error::Masked } else { Error::NotMasked });
         }
-        let fin = first & 0x80 != 0;
-        let mut len = usize::from(second & 0x7F);
+        let mut len = usize::from(len);
+        // No bit between is set.
+        let fin = first > 0x0F;
         if opcode.is_control() {
             if !fin {
                 return self.fail_with(Error::FragmentedControlFrame);

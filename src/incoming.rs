@@ -138,7 +138,7 @@ impl<'b, T: Transport> Incoming<'b, T> {
         debug!("refused with {}: {}", error.status().code(), error);
         self.transport.set_deadline(Some(LINGER));
         // The caller learns why the connection ends; whether the peer still does is its own loss.
-        if write_all::<T>(&mut self.transport, self.handshake.respond(), &[]).is_ok() {
+        if write_all::<T>(&mut self.transport, self.handshake.respond().as_bytes(), &[]).is_ok() {
             linger(&mut self.transport, true, LINGER, self.received.storage());
         }
         Error::Request(error)

@@ -20,6 +20,10 @@
 #include <zephyr/sys/fdtable.h>
 #include <zephyr/version.h>
 
+#ifdef CONFIG_RUST_WEBSOCKET_ACCEPT_KEY_PSA
+#include <psa/crypto.h>
+#endif
+
 /* src/zephyr/error.rs has the same numbers. */
 enum cause {
 	CAUSE_OTHER = 1,
@@ -188,6 +192,21 @@ int rust_websocket_csrand(void *bytes, size_t len)
 
 	return err == 0 ? 0 : failure(-err);
 }
+
+#ifdef CONFIG_RUST_WEBSOCKET_ACCEPT_KEY_PSA
+int rust_websocket_sha1(const uint8_t *bytes, size_t len, uint8_t digest[20])
+{
+	size_t digest_len;
+	/* Does nothing if Zephyr has done it at boot. */
+	psa_status_t status = psa_crypto_init();
+
+	if (status == PSA_SUCCESS) {
+		status = psa_hash_compute(PSA_ALG_SHA_1, bytes, len, digest, 20, &digest_len);
+	}
+
+	return status == PSA_SUCCESS ? 0 : failure_of(CAUSE_OTHER, 0);
+}
+#endif
 
 static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadline)
 {

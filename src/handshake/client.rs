@@ -109,12 +109,10 @@ impl<'a> Handshake<'a> {
     /// Nothing has arrived in answer to `request`, which was sent with `key`.
     #[must_use]
     pub fn new(request: &Request<'a>, key: &Key) -> Self {
-        let client = Client {
-            accept: accept_key::accept(key),
-            status: 0,
-            offered: request.subprotocols,
-            chosen: None,
-        };
+        let mut client =
+            Client { accept: [0; 28], status: 0, offered: request.subprotocols, chosen: None };
+        // Without an answer it stays zeros, which no response can have.
+        let _ = accept_key::answer(key, &mut client.accept);
         Self(Words::new(HTTP_1_1, GIVEN, client))
     }
 

@@ -53,7 +53,7 @@ const ACCEPTANCE_LEN: usize = 110;
 /// let mut handshake = Handshake::new();
 /// assert!(handshake.read(received));
 /// assert_eq!((handshake.verdict(), handshake.head_len()), (Ok(()), received.len()));
-/// assert!(handshake.respond().starts_with(b"HTTP/1.1 101 "));
+/// assert!(handshake.respond().as_bytes().starts_with(b"HTTP/1.1 101 "));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handshake(Words<Server>);
@@ -61,9 +61,6 @@ pub struct Handshake(Words<Server>);
 #[derive(Clone, Debug)]
 struct Server {
     key: Key,
-    response: [u8; RESPONSE_LEN],
-    /// How much of it is the answer, 0 until that is decided.
-    len: u8,
 }
 
 impl Default for Handshake {
@@ -76,7 +73,7 @@ impl Handshake {
     /// Nothing has arrived.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Words::new(METHOD, GIVEN, Server { key: [0; 24], response: RESPONSE, len: 0 }))
+        Self(Words::new(METHOD, GIVEN, Server { key: [0; 24] }))
     }
 
     /// Goes on with `received`, all bytes since the start of the request, and returns whether its
@@ -129,43 +126,52 @@ impl Handshake {
     }
 
     /// The response: 101 and the accept key, or the status of the [`verdict`](Self::verdict),
-    /// after which the connection is to be closed.
+    /// after which the connection is to be closed. The verdict is [`RequestError::AcceptKey`] from
+    /// now on if the key could not be computed.
     #[must_use]
-    // Inlined, so that the length is checked where the response is used.
-    #[inline(always)]
-    pub fn respond(&mut self) -> &[u8] {
-        if self.0.rules.len == 0 {
-            self.complete();
-        }
-        self.0.rules.response.get(..usize::from(self.0.rules.len)).unwrap_or_default()
-    }
-
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn complete(&mut self) {
-        let Words { seen, rules: Server { key, response, len }, .. } = &mut self.0;
-        if *seen & ALL == ALL
-            && let Some((_, accept)) = response.split_first_chunk_mut::<ACCEPT_AT>()
+    pub fn respond(&mut self) -> Reply {
+        let mut reply = Reply { bytes: RESPONSE, len: RESPONSE_LEN as u8 };
+        if self.verdict().is_ok()
+            && let Some((_, accept)) = reply.bytes.split_first_chunk_mut::<ACCEPT_AT>()
             && let Some((name, accept)) = accept.split_first_chunk_mut::<8>()
             && let Some((accept, end)) = accept.split_first_chunk_mut::<28>()
             && let Some(end) = end.first_chunk_mut::<4>()
         {
-            *name = *b"Accept: ";
-            *end = *b"\r\n\r\n";
-            *accept = accept_key::accept(key);
-            *len = ACCEPTANCE_LEN as u8;
-            return;
+            if accept_key::answer(&self.0.rules.key, accept) {
+                *name = *b"Accept: ";
+                *end = *b"\r\n\r\n";
+                reply.len = ACCEPTANCE_LEN as u8;
+                return reply;
+            }
+            self.0.refuse(ACCEPT_KEY);
         }
         // In the order of the slots.
         const STATUSES: &[u8; 39] = b"431426400400405505426400408426400500400";
-        let missing = !*seen & ALL;
+        let missing = !self.0.seen & ALL;
         let at = (missing.trailing_zeros() as usize).wrapping_mul(3);
-        let place = response.split_first_chunk_mut::<STATUS_AT>();
+        let place = reply.bytes.split_first_chunk_mut::<STATUS_AT>();
         if let Some(status) = STATUSES.get(at..).and_then(|rest| rest.first_chunk::<3>())
             && let Some(place) = place.and_then(|(_, rest)| rest.first_chunk_mut::<3>())
         {
             *place = *status;
         }
-        *len = RESPONSE_LEN as u8;
+        reply
+    }
+}
+
+/// The response to an opening handshake.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    bytes: [u8; RESPONSE_LEN],
+    len: u8,
+}
+
+impl Reply {
+    /// The bytes to send.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -341,9 +347,9 @@ impl Acceptance<'_> {
         request: &Request<'_>,
         buffer: &mut [u8],
     ) -> Result<usize, UsageError> {
-        let response = handshake.respond();
+        let reply = handshake.respond();
         let mut writer = Writer::new(buffer);
-        writer.put(response.strip_suffix(b"\r\n").unwrap_or_default());
+        writer.put(reply.as_bytes().strip_suffix(b"\r\n").unwrap_or_default());
         if let Some(subprotocol) = self.subprotocol {
             if !request.subprotocols().any(|offered| offered == subprotocol) {
                 return Err(UsageError::SubprotocolNotOffered);
