@@ -227,8 +227,8 @@ impl Rules for Client<'_> {
             _ => {}
         }
         match slot {
-            EXTENSIONS => return words.refuse(slot),
-            UPGRADE | ACCEPT if words.seen & slot != 0 || !expected => return words.refuse(slot),
+            EXTENSIONS => words.refuse(slot),
+            UPGRADE | ACCEPT if words.seen & slot != 0 || !expected => words.refuse(slot),
             // Two words are no member of a list.
             CONNECTION if is_joined => words.seen &= !slot,
             _ if expected => words.seen |= slot,
