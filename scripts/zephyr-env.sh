@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced by scripts that build for Zephyr: finds Zephyr and its tools, and exports what a build
-# needs. Returns 1, with the reason in zephyr_missing, where something is not there.
+# Sourced by scripts that build for Zephyr: zephyr_env finds Zephyr and its tools, and exports what a
+# build needs; zephyr_env_arm, after it, does so for the Arm boards. Each returns 1, with the reason
+# in zephyr_missing, where something is not there.
 
 zephyr_missing=''
 
@@ -62,4 +63,24 @@ zephyr_env() {
         export ZEPHYR_TOOLCHAIN_VARIANT GNUARMEMB_TOOLCHAIN_PATH
     fi
     export ZEPHYR_BASE PATH LIBCLANG_PATH
+}
+
+# zephyr_env chooses the PC's compiler where Zephyr's SDK is not installed.
+zephyr_env_arm() {
+    [ "${ZEPHYR_TOOLCHAIN_VARIANT:-}" = host ] || return 0
+    if ! command -v "${GNUARMEMB_TOOLCHAIN_PATH:=/usr}/bin/arm-none-eabi-gcc" >/dev/null; then
+        zephyr_missing="Zephyr's SDK, or arm-none-eabi-gcc"
+        return 1
+    fi
+    ZEPHYR_TOOLCHAIN_VARIANT=gnuarmemb
+    export ZEPHYR_TOOLCHAIN_VARIANT GNUARMEMB_TOOLCHAIN_PATH
+}
+
+# zephyr_used LOG REGION: the bytes that an image takes of a region of memory, by the linker's report
+# in the log of its build.
+zephyr_used() {
+    awk -v region="$2:" '
+        BEGIN { unit["B"] = 1; unit["KB"] = 1024; unit["MB"] = 1048576; unit["GB"] = 1073741824 }
+        $1 == region && $3 in unit { used = $2 * unit[$3] }
+        END { if (used == "") exit 1; print used }' "$1"
 }

@@ -8,7 +8,7 @@ mod client;
 use core::ffi::CStr;
 
 use log::{error, info};
-use zephyr::kconfig::CONFIG_ECHO_CLIENT_URL;
+use zephyr::kconfig::{CONFIG_ECHO_CLIENT_URL, CONFIG_MAIN_STACK_SIZE};
 use zephyr_websocket::Url;
 use zephyr_websocket::handshake::client::Request;
 use zephyr_websocket::zephyr::{Csprng, TcpStream, config};
@@ -18,6 +18,19 @@ const TIMEOUTS: client::Timeouts = client::Timeouts {
     message: config::SEND_TIMEOUT,
     close: config::CLOSE_TIMEOUT,
 };
+
+/// Of the stack, what formatting a log message takes.
+const LOG_SIZE: usize = 4096;
+
+const BUFFERS_SIZE: usize =
+    config::RX_BUFFER_SIZE + config::TX_BUFFER_SIZE + config::MAX_MESSAGE_SIZE;
+
+// A stack that overflows is a fault without a cause that the log could tell.
+const _: () = assert!(
+    CONFIG_MAIN_STACK_SIZE as usize >= BUFFERS_SIZE + LOG_SIZE,
+    "the buffers do not fit main()'s stack: raise CONFIG_MAIN_STACK_SIZE to 4096 more than the \
+     receive buffer, the transmit buffer and CONFIG_RUST_WEBSOCKET_MAX_MESSAGE_SIZE take"
+);
 
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {

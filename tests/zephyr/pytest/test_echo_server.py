@@ -178,6 +178,14 @@ def test_accepts_pages_of_its_own_origin(address):
     run(address, conversation, origin="http://device.example")
 
 
+def test_serves_twenty_connections_one_right_after_the_other(address):
+    async def conversation(socket):
+        await socket.send("next")
+        assert await socket.recv() == "next"
+
+    assert [run(address, conversation) for _ in range(20)] == [(1000, "")] * 20
+
+
 def test_asks_a_silent_peer_for_a_sign_of_life(address):
     pinged = []
 

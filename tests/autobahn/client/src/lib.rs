@@ -12,9 +12,19 @@ mod suite;
 use core::ffi::CStr;
 
 use log::{error, info};
-use zephyr::kconfig::CONFIG_AUTOBAHN_URL;
+use zephyr::kconfig::{CONFIG_AUTOBAHN_URL, CONFIG_MAIN_STACK_SIZE};
 use zephyr_websocket::Url;
 use zephyr_websocket::zephyr::{Csprng, TcpStream, config};
+
+/// Of the stack, what formatting a log message takes.
+const LOG_SIZE: usize = 4096;
+
+// A stack that overflows is a fault without a cause that the log could tell.
+const _: () = assert!(
+    CONFIG_MAIN_STACK_SIZE as usize >= config::RX_BUFFER_SIZE + config::TX_BUFFER_SIZE + LOG_SIZE,
+    "the buffers do not fit main()'s stack: raise CONFIG_MAIN_STACK_SIZE to 4096 more than the \
+     receive buffer and the transmit buffer take"
+);
 
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
