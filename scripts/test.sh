@@ -21,32 +21,38 @@ skip() {
 }
 
 # part NAME COMMAND...: one part of the tests. Status 77 means that something is not installed.
+# What a part counts itself, in a last line like this script's or as cargo test does, counts in its
+# place.
 part() {
-    local name=$1 log=$logs/${1// /-}.log status started=$SECONDS
+    local name=$1 log=$logs/${1// /-}.log status started=$SECONDS counts
     shift
     "$@" >"$log" 2>&1 </dev/null
     status=$?
-    case $status in
-        0)
-            passed=$((passed + 1))
-            printf 'ok    %s (%d s)\n' "$name" $((SECONDS - started))
-            ;;
-        77) skip "$name" "$(grep -m 1 'cannot run: ' "$log" | sed 's/.*cannot run: //')" ;;
-        *)
-            failed=$((failed + 1))
-            printf 'FAIL  %s (status %d), the end of %s:\n' "$name" "$status" "$log"
-            tail -n 60 "$log"
-            ;;
-    esac
+    if [[ $status -eq 77 ]]; then
+        skip "$name" "$(grep -m 1 'cannot run: ' "$log" | sed 's/.*cannot run: //')"
+        return
+    fi
+    read -r -a counts < <(counted "$log")
+    if [[ $status -eq 0 ]]; then
+        passed=$((passed + ${counts[0]:-1}))
+        printf 'ok    %s (%s passed, %d s)\n' "$name" "${counts[0]:-1}" $((SECONDS - started))
+    else
+        passed=$((passed + ${counts[0]:-0}))
+        failed=$((failed + (${counts[1]:-0} > 0 ? counts[1] : 1)))
+        printf 'FAIL  %s (status %d), the end of %s:\n' "$name" "$status" "$log"
+        tail -n 60 "$log"
+    fi
+    if [[ ${counts[2]:-0} -gt 0 ]]; then
+        skipped=$((skipped + counts[2]))
+        printf 'SKIP  of %s, %d: %s\n' "$name" "${counts[2]}" \
+            "$(grep 'cannot run: ' "$log" | sed 's/.*cannot run: //' | sort -u | paste -sd ';')"
+    fi
 }
 
-# Adds what cargo test counted to the totals, in place of the part itself.
-count_tests() {
-    local counts
-    counts=$(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed;.*/\1 \2/p' "$1" |
-        awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }')
-    printf '      %s\n' "$counts" | awk '{ print "      " $1 " tests passed, " $2 " failed" }'
-    passed=$((passed + ${counts% *}))
+# Passed, failed and skipped in a log; nothing if it does not count.
+counted() {
+    sed -nE 's/^(test result: .* )?([0-9]+) passed[;,] ([0-9]+) failed[;,] ([0-9]+) (skipped|ignored).*/\2 \3 \4/p' "$1" |
+        awk '{ p += $1; f += $2; s += $3 } END { if (NR) print p, f, s }'
 }
 
 every_manifest() {
@@ -66,7 +72,9 @@ linted() {
     cargo clippy --all-targets -- -D warnings &&
         cargo clippy -- -D warnings &&
         cargo clippy --features std,log -- -D warnings &&
-        cargo clippy --features zephyr -- -D warnings
+        cargo clippy --features zephyr -- -D warnings &&
+        cargo clippy --no-default-features --features accept-compact -- -D warnings &&
+        cargo clippy --no-default-features --features accept-psa -- -D warnings
 }
 
 documented() {
@@ -76,13 +84,14 @@ documented() {
 part format formatted
 part clippy linted
 part 'tests of the PC build' cargo test
-count_tests "$logs/tests-of-the-PC-build.log"
 part documentation documented
 part 'Cortex-M4 size and conversations' scripts/size.sh
 for role in server client; do
     part "Autobahn host $role" scripts/autobahn.sh host "$role"
 done
-part 'Twister native_sim' scripts/twister.sh
+for where in native_sim mps2 boards; do
+    part "Twister $where" scripts/twister.sh "$where"
+done
 for role in server client; do
     part "Autobahn native_sim $role" scripts/autobahn.sh native_sim "$role"
 done
