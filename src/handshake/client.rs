@@ -92,7 +92,7 @@ const ALL: u32 = GIVEN | COMPLETE | HTTP_1_1 | STATUS | UPGRADE | CONNECTION | A
 /// The client's side of one opening handshake after the request: it reads the response as it
 /// arrives.
 ///
-/// It looks at each byte once, and needs the bytes no longer than until it has seen them.
+/// It looks at each byte as it arrives, at each word as it ends, and at nothing before that again.
 #[derive(Clone, Debug)]
 pub struct Handshake<'a>(Words<Client<'a>>);
 

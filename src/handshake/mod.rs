@@ -2,8 +2,8 @@
 //! The opening handshake (RFC 6455 sections 1.3, 4 and RFC 9112), without I/O.
 //!
 //! A head (request or response line, fields, empty line) is gathered in the application's buffer,
-//! which bounds it. [`server::Handshake`] and [`client::Handshake`] look at each byte once, find
-//! the head's end, and refuse what is no HTTP and no valid opening handshake. An application that
+//! which bounds it. [`server::Handshake`] and [`client::Handshake`] read it as it arrives, find
+//! its end, and refuse what is no HTTP and no valid opening handshake. An application that
 //! wants to know more looks at the head's fields with [`server::Request`] or [`Head`].
 
 mod accept_key;

@@ -41,8 +41,9 @@ const ACCEPTANCE_LEN: usize = 110;
 /// The server's side of one opening handshake: it reads the request as it arrives, and has the
 /// response.
 ///
-/// It looks at each byte once, and needs the bytes no longer than until it has seen them: only an
-/// application that looks at the request itself ([`Request`]) has to keep the head.
+/// It looks at each byte as it arrives, at each word as it ends, and at nothing before that again,
+/// however slowly they drip in. An application that wants to know more than the
+/// [`verdict`](Self::verdict) looks at the complete head with [`Request`].
 ///
 /// ```
 /// use zephyr_websocket::handshake::server::Handshake;

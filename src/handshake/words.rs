@@ -25,8 +25,8 @@ pub(super) trait Rules: Sized {
     /// The slot that stands for what is no HTTP.
     const MALFORMED: u32;
 
-    /// Takes `word` in the slot `words.slot`; `end` is the byte behind it. Empty words come only
-    /// where one must not be.
+    /// Takes `word` in the slot `words.slot`; `end` is the byte behind it. Between two separators
+    /// the word is empty.
     fn take(words: &mut Words<Self>, word: &[u8], end: u32);
 }
 
@@ -35,7 +35,7 @@ pub(super) trait Rules: Sized {
 // In this order every field but the rules is within reach of a 16-bit load.
 #[repr(C)]
 pub(super) struct Words<R> {
-    /// How many bytes were looked at: each once.
+    /// How many bytes were looked at.
     at: usize,
     /// Where the current word begins.
     start: usize,
