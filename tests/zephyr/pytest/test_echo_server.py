@@ -91,29 +91,30 @@ def raw_frame(socket, data):
 
 
 @pytest.mark.parametrize(
-    ("frame", "code"),
+    ("frame", "codes"),
     [
-        (bytes([0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28]), 1007),
-        (bytes([0xC1, 0x80, 0, 0, 0, 0]), 1002),
-        (bytes([0x83, 0x80, 0, 0, 0, 0]), 1002),
-        (bytes([0x81, 0x00]), 1002),
-        (bytes([0x80, 0x80, 0, 0, 0, 0]), 1002),
-        (bytes([0x89, 0xFE, 0, 126, 0, 0, 0, 0]), 1002),
-        (bytes([0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), 1002),
-        (bytes([0x88, 0x81, 0, 0, 0, 0, 3]), 1002),
-        (bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED]), 1002),
+        (bytes([0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28]), {1007}),
+        (bytes([0xC1, 0x80, 0, 0, 0, 0]), {1002}),
+        (bytes([0x83, 0x80, 0, 0, 0, 0]), {1002}),
+        (bytes([0x81, 0x00]), {1002}),
+        (bytes([0x80, 0x80, 0, 0, 0, 0]), {1002}),
+        (bytes([0x89, 0xFE, 0, 126, 0, 0, 0, 0]), {1002}),
+        # To a board with 32-bit addresses it is too long, and no more than that.
+        (bytes([0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), {1002, 1009}),
+        (bytes([0x88, 0x81, 0, 0, 0, 0, 3]), {1002}),
+        (bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED]), {1002}),
     ],
     ids=[
         "utf-8", "reserved-bit", "reserved-opcode", "unmasked", "nothing-to-continue",
         "long-ping", "length-over-2^63", "one-byte-close", "close-1005",
     ],
 )
-def test_fails_the_connection_with(address, frame, code):
+def test_fails_the_connection_with(address, frame, codes):
     async def conversation(socket):
         raw_frame(socket, frame)
         with pytest.raises(ConnectionClosed) as closed:
             await socket.recv()
-        assert closed.value.rcvd.code == code
+        assert closed.value.rcvd.code in codes
 
     run(address, conversation)
 
