@@ -54,7 +54,11 @@ for board in "${boards[@]}"; do
             echo "boards: FAIL: no memory report in $log" >&2
             exit 1
         fi
-        runner=$(sed -n 's/^flash-runner: *//p' "$build/zephyr/runners.yaml")
+        runner=''
+        # A board that is emulated only has none.
+        if [[ -f $build/zephyr/runners.yaml ]]; then
+            runner=$(sed -n 's/^flash-runner: *//p' "$build/zephyr/runners.yaml")
+        fi
         run='built only'
         [[ $board != */qemu ]] || run='emulated'
         echo "| \`$board\` | \`$sample\` | $flash | $ram | ${runner:--} | $run |"
