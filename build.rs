@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hands the numbers of Kconfig to `src/zephyr/config.rs`, and chooses who computes the accept key.
+//! Hands the numbers of Kconfig to `src/config.rs`, and chooses who computes the accept key.
 //!
 //! In a Zephyr build `DOTCONFIG` names the file with the values. Without it, as in a build of the
 //! documentation on a PC, the defaults of this module's own Kconfig stand in, and the features of
@@ -19,14 +19,11 @@ const PROVIDERS: [&str; 3] = ["psa", "compact", "sha1_smol"];
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(accept_key, values(\"{}\"))", PROVIDERS.join("\", \""));
-    if env::var_os("CARGO_FEATURE_ZEPHYR").is_none() {
-        choose_provider(None);
-        return;
-    }
     println!("cargo:rerun-if-changed={KCONFIG}");
     println!("cargo:rerun-if-env-changed=DOTCONFIG");
 
-    let dotconfig = env::var("DOTCONFIG").ok().map(|path| {
+    let is_zephyr = env::var_os("CARGO_FEATURE_ZEPHYR").is_some();
+    let dotconfig = env::var("DOTCONFIG").ok().filter(|_| is_zephyr).map(|path| {
         println!("cargo:rerun-if-changed={path}");
         read(&path)
     });

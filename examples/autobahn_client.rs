@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use zephyr_websocket::Url;
 use zephyr_websocket::host::{OsEntropy, TcpTransport};
 
-#[path = "../samples/echo_server/src/echo.rs"]
+#[path = "support/echo.rs"]
 #[allow(dead_code, reason = "only the echo itself is the client's too")]
 mod echo;
 #[path = "../tests/autobahn/client/src/suite.rs"]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The echo server on a PC, a thread for each connection.
+//! The echo server on a PC, for many connections in one thread.
 
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::net::Ipv6Addr;
 use std::process::ExitCode;
-use std::thread::Builder;
 use std::time::Duration;
 
-use zephyr_websocket::host::TcpTransport;
+use zephyr_websocket::host::TcpNetwork;
+use zephyr_websocket::hub::{Hub, Settings, Slot, Timeouts};
 
 #[path = "../samples/echo_server/src/echo.rs"]
 mod echo;
@@ -14,17 +14,22 @@ mod echo;
 const HELP: &str = "\
 Echoes WebSocket messages, and serves a page at / to try it from a browser.
 
-Usage: echo_server [--port PORT] [--origin ORIGIN]
+Usage: echo_server [--port PORT] [--origin ORIGIN] [--connections COUNT] [--idle-ms MS]
 
-  --port PORT      TCP port on all addresses of this machine, 0 for any [default: 9001]
-  --origin ORIGIN  let only pages of this origin connect, such as http://localhost:9001
-  --help           print this";
+  --port PORT          TCP port on all addresses of this machine, 0 for any [default: 9001]
+  --origin ORIGIN      let only pages of this origin connect, such as http://localhost:9001
+  --connections COUNT  at a time, 1 to 1000 [default: 64]
+  --idle-ms MS         without a sign of life before a Ping is sent, and again before the peer is
+                       given up [default: 30000]
+  --help               print this";
 
 const BUFFER: usize = 64 * 1024;
 
 struct Options {
     port: u16,
     origin: Option<String>,
+    connections: usize,
+    idle: Duration,
 }
 
 fn main() -> ExitCode {
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match listen(&options) {
+    match serve(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo_server: port {}: {error}", options.port);
@@ -49,16 +54,29 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { port: 9001, origin: None };
+    let mut options =
+        Options { port: 9001, origin: None, connections: 64, idle: Duration::from_secs(30) };
     while let Some(argument) = arguments.next() {
+        if let "--help" | "-h" = argument.as_str() {
+            return Ok(None);
+        }
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
-            "--help" | "-h" => return Ok(None),
             "--port" => {
-                let port = arguments.next().ok_or("--port needs a number")?;
+                let port = value()?;
                 options.port = port.parse().map_err(|_| format!("{port} is not a port"))?;
             }
-            "--origin" => {
-                options.origin = Some(arguments.next().ok_or("--origin needs an origin")?);
+            "--origin" => options.origin = Some(value()?),
+            "--connections" => {
+                let count = value()?;
+                options.connections = (count.parse().ok())
+                    .filter(|count| (1..=1000).contains(count))
+                    .ok_or(format!("{count} is not 1 to 1000"))?;
+            }
+            "--idle-ms" => {
+                let ms = value()?;
+                let ms: u32 = ms.parse().map_err(|_| format!("{ms} is no number of ms"))?;
+                options.idle = Duration::from_millis(ms.into());
             }
             other => return Err(format!("{other} is not an option")),
         }
@@ -66,42 +84,16 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
     Ok(Some(options))
 }
 
-fn listen(options: &Options) -> std::io::Result<()> {
+fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     // One socket for IPv6 and IPv4 where the system has both.
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, options.port))
-        .or_else(|_| TcpListener::bind(("0.0.0.0", options.port)))?;
-    println!("listening on http://localhost:{}/", listener.local_addr()?.port());
-    std::thread::scope(|scope| {
-        loop {
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    let connection = move || {
-                        if let Err(error) = serve(stream, options) {
-                            eprintln!("{peer}: {error}");
-                        }
-                    };
-                    if let Err(error) = Builder::new().spawn_scoped(scope, connection) {
-                        eprintln!("{peer}: no thread: {error}");
-                    }
-                }
-                // Such as too many open files: the connection waits until one is closed.
-                Err(error) => {
-                    eprintln!("accept: {error}");
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-            }
-        }
-    })
-}
-
-fn serve(stream: TcpStream, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    let settings = echo::Settings {
-        origin: options.origin.as_deref(),
-        handshake_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(30),
-        send_timeout: Duration::from_secs(10),
-        close_timeout: Duration::from_secs(2),
-    };
-    let (mut rx, mut tx) = (vec![0; BUFFER], [0; 1024]);
-    Ok(echo::serve(TcpTransport::new(stream)?, &mut rx, &mut tx, &settings)?)
+    let network = TcpNetwork::bind((Ipv6Addr::UNSPECIFIED, options.port))
+        .or_else(|_| TcpNetwork::bind(("0.0.0.0", options.port)))?;
+    println!("listening on http://localhost:{}/", network.local_addr()?.port());
+    let timeouts = Timeouts { ping: Some(options.idle), pong: options.idle, ..Timeouts::default() };
+    let settings = Settings { timeouts, ..Settings::default() };
+    let mut slots: Vec<_> = std::iter::repeat_with(Slot::new).take(options.connections).collect();
+    let mut rx = vec![0; options.connections * BUFFER];
+    let mut tx = vec![0; options.connections * BUFFER];
+    let mut hub = Hub::new(network, &mut slots, &mut rx, &mut tx, &settings)?;
+    Ok(hub.run(&mut echo::Echo { origin: options.origin.as_deref() })?)
 }

@@ -130,6 +130,16 @@ impl<R: Role> Connection<R> {
         self.left < 2 && input.first().is_some_and(|first| first & 0x0E == 0x08)
     }
 
+    /// Whether the next frame in `input` is a control frame, which is handed out when it is whole.
+    pub(crate) fn is_control_next(&self, input: &[u8]) -> bool {
+        self.left < 2 && input.first().is_some_and(|first| first & 0x08 != 0)
+    }
+
+    /// Whether a message can begin: none is in progress, and no Close frame was sent.
+    pub(crate) fn can_begin_message(&self) -> bool {
+        self.state() == State::Open && self.sending == Opcode::Continuation
+    }
+
     /// Takes the next frame, or the next piece of one, off the front of `input`, and unmasks its
     /// payload in place.
     ///

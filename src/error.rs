@@ -88,6 +88,9 @@ pub enum UsageError {
     NoFrameToResume,
     /// The connection is closing or closed: open a new one.
     NotOpen,
+    /// The peer of a [`Hub`](crate::hub::Hub) has not taken enough of what was sent to it before:
+    /// wait until it has, or give it up.
+    BacklogFull,
     /// A name or value that cannot stand in an HTTP head: a control character such as CR or LF
     /// in a value, a separator in a name or subprotocol, or a resource name that begins with
     /// neither `/` nor `?`.
@@ -299,6 +302,7 @@ impl fmt::Display for UsageError {
             Self::FrameInProgress => "a frame was sent in part: resume it first",
             Self::NoFrameToResume => "no frame was sent in part that this payload could complete",
             Self::NotOpen => "the connection is closing or closed: open a new one",
+            Self::BacklogFull => "the peer does not take what is sent to it: wait, or give it up",
             Self::InvalidHeader => {
                 "a header, subprotocol or resource name has a character that HTTP does not allow"
             }

@@ -22,6 +22,11 @@ impl MessageKind {
     }
 }
 
+/// The kind of a message whose frames have this opcode.
+pub(crate) const fn kind(opcode: Opcode) -> MessageKind {
+    if opcode as u8 == Opcode::Text as u8 { MessageKind::Text } else { MessageKind::Binary }
+}
+
 /// What the peer sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -48,12 +53,11 @@ impl<'a> Event<'a> {
     /// What a frame says, given its parts.
     pub(crate) fn of(opcode: Opcode, fin: bool, payload: &'a [u8]) -> Self {
         match opcode {
-            Opcode::Text => Self::Data { kind: MessageKind::Text, payload, fin },
             Opcode::Ping => Self::Ping(payload),
             Opcode::Pong => Self::Pong(payload),
             Opcode::Close => Self::Close(CloseFrame::of(payload)),
-            Opcode::Binary | Opcode::Continuation => {
-                Self::Data { kind: MessageKind::Binary, payload, fin }
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                Self::Data { kind: kind(opcode), payload, fin }
             }
         }
     }

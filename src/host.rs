@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The PC's TCP and entropy.
 
+#[cfg(unix)]
+mod network;
+
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -8,6 +11,9 @@ use std::time::{Duration, Instant};
 use embedded_io::{ErrorType, Read, Write};
 
 use crate::transport::{Entropy, EntropyUnavailable, Transport};
+
+#[cfg(unix)]
+pub use network::TcpNetwork;
 
 /// A connected TCP socket of the operating system, with `TCP_NODELAY`.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ macro_rules! debug {
 
 mod buffer;
 mod close;
+#[cfg_attr(not(feature = "zephyr"), allow(dead_code, reason = "only Zephyr's part uses all"))]
+mod config;
 mod connect;
 mod connection;
 mod error;
@@ -35,6 +37,7 @@ mod frame;
 pub mod handshake;
 #[cfg(feature = "std")]
 pub mod host;
+pub mod hub;
 mod incoming;
 mod mask;
 mod message;

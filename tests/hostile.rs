@@ -24,7 +24,7 @@ use zephyr_websocket::{
 
 #[path = "../samples/echo_client/src/client.rs"]
 mod client;
-#[path = "../samples/echo_server/src/echo.rs"]
+#[path = "../examples/support/echo.rs"]
 mod echo;
 
 /// Nothing here takes as long, unless it hangs.

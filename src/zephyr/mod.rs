@@ -12,8 +12,7 @@ mod ffi;
 mod sha1;
 mod tcp;
 
-pub mod config;
-
+pub use crate::config;
 pub use entropy::Csprng;
 pub use error::Error;
 #[cfg(accept_key = "psa")]

@@ -4,7 +4,7 @@
 
 #![no_std]
 
-#[path = "../../../../samples/echo_server/src/echo.rs"]
+#[path = "../../../../examples/support/echo.rs"]
 #[allow(dead_code, reason = "only the echo itself is the client's too")]
 mod echo;
 mod suite;

@@ -37,3 +37,18 @@ pub const SEND_TIMEOUT: Duration = Duration::from_millis(kconfig::SEND_TIMEOUT_M
 
 /// Time for the closing handshake: `CONFIG_RUST_WEBSOCKET_CLOSE_TIMEOUT_MS`.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(kconfig::CLOSE_TIMEOUT_MS as u64);
+
+/// Time without a sign of life before a Ping is sent: `CONFIG_RUST_WEBSOCKET_PING_INTERVAL_MS`,
+/// `None` if that is 0.
+pub const PING_INTERVAL: Option<Duration> = optional(kconfig::PING_INTERVAL_MS);
+
+/// Time for a sign of life after a Ping: `CONFIG_RUST_WEBSOCKET_PONG_TIMEOUT_MS`.
+pub const PONG_TIMEOUT: Duration = Duration::from_millis(kconfig::PONG_TIMEOUT_MS as u64);
+
+/// Time without a message before a connection is closed: `CONFIG_RUST_WEBSOCKET_IDLE_TIMEOUT_MS`,
+/// `None` if that is 0.
+pub const IDLE_TIMEOUT: Option<Duration> = optional(kconfig::IDLE_TIMEOUT_MS);
+
+const fn optional(ms: u32) -> Option<Duration> {
+    if ms == 0 { None } else { Some(Duration::from_millis(ms as u64)) }
+}
