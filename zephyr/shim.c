@@ -42,6 +42,17 @@ enum cause {
 	CAUSE_UNSUPPORTED,
 	/* No failure: see rust_websocket_recv_or_writable(). */
 	CAUSE_WRITABLE,
+	CAUSE_POLL_MAX,
+};
+
+/* src/zephyr/poll.rs has the same numbers and the same struct. */
+#define READ  BIT(0)
+#define WRITE BIT(1)
+
+struct rust_websocket_poll {
+	int fd;
+	uint8_t interest;
+	uint8_t ready;
 };
 
 /* How long to wait for the stack's buffers, whose return nothing announces. */
@@ -490,4 +501,72 @@ int rust_websocket_shutdown(int fd)
 int rust_websocket_close(int fd)
 {
 	return zsock_close(fd) < 0 ? failure(errno) : 0;
+}
+
+static bool is_watched(const struct rust_websocket_poll *socket)
+{
+	return socket->fd >= 0 && (socket->interest & (READ | WRITE)) != 0;
+}
+
+/*
+ * Waits until a socket is ready for what it is asked for, or the deadline is over, and returns how
+ * many are. A socket that failed or was ended is ready for whatever is asked, so that the caller's
+ * read or write learns it; one that nothing is asked of is not looked at.
+ */
+int rust_websocket_poll(struct rust_websocket_poll *sockets, int count, int64_t deadline)
+{
+	/* Without gaps: poll() of offloaded TLS sockets does not allow a negative descriptor first. */
+	struct zsock_pollfd polled[CONFIG_ZVFS_POLL_MAX];
+	int polled_count = 0;
+	int ready_count = 0;
+	int n;
+
+	for (int i = 0; i < count; i++) {
+		uint8_t interest = sockets[i].interest;
+
+		if (!is_watched(&sockets[i])) {
+			continue;
+		}
+
+		if (polled_count == ARRAY_SIZE(polled)) {
+			return failure_of(CAUSE_POLL_MAX, 0);
+		}
+
+		polled[polled_count].fd = sockets[i].fd;
+		polled[polled_count].events = ((interest & READ) != 0 ? ZSOCK_POLLIN : 0) |
+					      ((interest & WRITE) != 0 ? ZSOCK_POLLOUT : 0);
+		polled_count++;
+	}
+
+	do {
+		n = zsock_poll(polled, polled_count, timeout_ms(deadline));
+	} while ((n < 0 && errno == EINTR) || (n == 0 && timeout_ms(deadline) != 0));
+
+	if (n < 0) {
+		/* Zephyr's own stack counts a socket twice that is watched for both. */
+		return errno == ENOMEM ? failure_of(CAUSE_POLL_MAX, 0) : failure(errno);
+	}
+
+	polled_count = 0;
+	for (int i = 0; i < count; i++) {
+		short revents;
+
+		sockets[i].ready = 0;
+		if (!is_watched(&sockets[i])) {
+			continue;
+		}
+
+		revents = n > 0 ? polled[polled_count].revents : 0;
+		polled_count++;
+		if ((revents & (ZSOCK_POLLERR | ZSOCK_POLLHUP | ZSOCK_POLLNVAL)) != 0) {
+			revents = ZSOCK_POLLIN | ZSOCK_POLLOUT;
+		}
+
+		sockets[i].ready = sockets[i].interest &
+				   (((revents & ZSOCK_POLLIN) != 0 ? READ : 0) |
+				    ((revents & ZSOCK_POLLOUT) != 0 ? WRITE : 0));
+		ready_count += sockets[i].ready != 0;
+	}
+
+	return ready_count;
 }

@@ -40,6 +40,8 @@ pub enum Error {
     OutOfDescriptors,
     /// The socket cannot do this. Zephyr's own stack cannot end the sending side alone.
     Unsupported,
+    /// More sockets were to be polled than `CONFIG_ZVFS_POLL_MAX` allows.
+    TooManyToPoll,
     /// Anything else. Holds `errno`, whose numbers are those of the C library in the image.
     Other(u16),
 }
@@ -68,6 +70,8 @@ impl Error {
             12 => Error::OutOfMemory,
             13 => Error::OutOfDescriptors,
             14 => Error::Unsupported,
+            // 15 is ffi::WRITABLE.
+            16 => Error::TooManyToPoll,
             _ => Error::Other(detail),
         })
     }
@@ -104,6 +108,7 @@ impl fmt::Display for Error {
                 "out of sockets; raise CONFIG_ZVFS_OPEN_MAX and CONFIG_NET_MAX_CONTEXTS"
             }
             Error::Unsupported => "the socket does not support this operation",
+            Error::TooManyToPoll => "too many sockets to poll; raise CONFIG_ZVFS_POLL_MAX",
             Error::Other(errno) => return write!(f, "the socket failed with errno {errno}"),
         })
     }
@@ -125,7 +130,10 @@ impl embedded_io::Error for Error {
             Error::PermissionDenied => ErrorKind::PermissionDenied,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::Unsupported => ErrorKind::Unsupported,
-            Error::Unreachable | Error::OutOfDescriptors | Error::Other(_) => ErrorKind::Other,
+            Error::Unreachable
+            | Error::OutOfDescriptors
+            | Error::TooManyToPoll
+            | Error::Other(_) => ErrorKind::Other,
         }
     }
 }

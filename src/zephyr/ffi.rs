@@ -3,6 +3,8 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+use super::poll::PollSocket;
+
 /// What `rust_websocket_recv_or_writable` returns when the socket takes bytes: `CAUSE_WRITABLE`.
 pub(super) const WRITABLE: c_int = -15;
 
@@ -52,6 +54,12 @@ unsafe extern "C" {
         head_len: usize,
         payload: *const c_void,
         payload_len: usize,
+        deadline: i64,
+    ) -> c_int;
+    /// `sockets` must be readable and writable for `count` of them.
+    pub(super) fn rust_websocket_poll(
+        sockets: *mut PollSocket,
+        count: c_int,
         deadline: i64,
     ) -> c_int;
     pub(super) safe fn rust_websocket_shutdown(fd: c_int) -> c_int;

@@ -8,6 +8,7 @@
 mod entropy;
 mod error;
 mod ffi;
+mod poll;
 #[cfg(accept_key = "psa")]
 mod sha1;
 mod tcp;
@@ -15,6 +16,7 @@ mod tcp;
 pub use crate::config;
 pub use entropy::Csprng;
 pub use error::Error;
+pub use poll::{PollSocket, poll};
 #[cfg(accept_key = "psa")]
 pub(crate) use sha1::sha1;
 pub use tcp::{TcpListener, TcpStream};

@@ -172,7 +172,15 @@ impl TcpListener {
         self.port
     }
 
-    /// Waits for a connection, for ever without a `timeout`. The stream has no deadline at first.
+    /// The descriptors, for [`poll`](super::poll()): one is ready to be read when a connection
+    /// waits. -1, which is not looked at, stands where there is no socket for the family. The
+    /// listener remains their owner.
+    pub fn fds(&self) -> [c_int; 2] {
+        self.fds
+    }
+
+    /// Waits for a connection, for ever without a `timeout`, and not at all with
+    /// [`Duration::ZERO`]. The stream has no deadline at first.
     ///
     /// # Errors
     /// After [`Error::TimedOut`], [`Error::OutOfMemory`] and [`Error::OutOfDescriptors`] the
@@ -195,7 +203,7 @@ impl Drop for TcpListener {
 }
 
 /// The uptime in milliseconds at which `after` will have passed, rounded up.
-fn uptime_after(after: Option<Duration>) -> i64 {
+pub(super) fn uptime_after(after: Option<Duration>) -> i64 {
     let Some(after) = after else {
         return ffi::NEVER;
     };

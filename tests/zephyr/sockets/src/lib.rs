@@ -8,8 +8,11 @@ use core::time::Duration;
 
 use embedded_io::{Read, Write};
 use log::{error, info};
+use zephyr::kconfig::CONFIG_ZVFS_POLL_MAX;
 use zephyr::printkln;
-use zephyr_websocket::zephyr::{Csprng, Error, TcpListener, TcpStream, config, uptime_ms};
+use zephyr_websocket::zephyr::{
+    Csprng, Error, PollSocket, TcpListener, TcpStream, config, poll, uptime_ms,
+};
 use zephyr_websocket::{Entropy, Transport};
 
 const HOST: &core::ffi::CStr = c"127.0.0.1";
@@ -40,7 +43,7 @@ extern "C" fn rust_main() {
     if unsafe { zephyr::set_logger() }.is_err() {
         return;
     }
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 12] = [
         ("Kconfig reaches the application", configuration),
         ("entropy differs from call to call", entropy),
         ("a closed port refuses", closed_port),
@@ -50,6 +53,9 @@ extern "C" fn rust_main() {
         ("a gathered write arrives in order", gathered_write),
         ("a peer that does not read holds nobody up", silent_peer),
         ("the end of the peer is the end of the stream", end_of_stream),
+        ("an accept that never waits finds what is there", accept_at_once),
+        ("poll tells who is ready for what", poll_sockets),
+        ("poll refuses more than it can watch", poll_too_many),
     ];
     for (name, run) in checks {
         match run() {
@@ -177,4 +183,53 @@ fn end_of_stream() -> Checked {
     let mut buffer = [0; 3];
     read_exact(&mut far, &mut buffer)?;
     check(ok(far.read(&mut buffer), "read")? == 0, "read at the end")
+}
+
+fn accept_at_once() -> Checked {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    check(listener.accept(Some(Duration::ZERO)).err() == Some(Error::TimedOut), "nobody there")?;
+    let _near = ok(TcpStream::connect(HOST, listener.local_port(), LATER), "connect")?;
+    let [first, second] = listener.fds();
+    let mut sockets = [first, second].map(|fd| PollSocket::new(fd, PollSocket::READ));
+    check(ok(poll(&mut sockets, Some(LATER)), "poll")? == 1, "one listener is ready")?;
+    ok(listener.accept(Some(Duration::ZERO)), "accept").map(drop)
+}
+
+fn poll_sockets() -> Checked {
+    const BOTH: u8 = PollSocket::READ | PollSocket::WRITE;
+    let (mut near, mut far) = pair()?;
+    let mut sockets = [
+        PollSocket::new(-1, BOTH),
+        PollSocket::new(near.fd(), 0),
+        PollSocket::new(far.fd(), PollSocket::READ),
+    ];
+    let start = uptime_ms();
+    check(ok(poll(&mut sockets, Some(SOON)), "poll")? == 0, "nothing is ready")?;
+    check(uptime_ms() - start >= 50, "poll gave up too early")?;
+    ok(near.write(b"x"), "write")?;
+    check(ok(poll(&mut sockets, None), "poll")? == 1, "one byte")?;
+    check(sockets.map(|socket| socket.ready) == [0, 0, PollSocket::READ], "who has it")?;
+    sockets[1].interest = BOTH;
+    sockets[2].interest = BOTH;
+    check(ok(poll(&mut sockets, Some(LATER)), "poll")? == 2, "both")?;
+    check(sockets.map(|socket| socket.ready) == [0, PollSocket::WRITE, BOTH], "for what")?;
+    check(ok(far.read(&mut [0; 8]), "read")? == 1, "read")?;
+    // The end of the stream is something to read too.
+    drop(near);
+    let mut last = [PollSocket::new(far.fd(), PollSocket::READ)];
+    check(ok(poll(&mut last, Some(LATER)), "poll")? == 1, "the end")?;
+    check(last[0].ready == PollSocket::READ, "for reading")
+}
+
+fn poll_too_many() -> Checked {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let [first, second] = listener.fds();
+    let fd = first.max(second);
+    let mut sockets = [PollSocket::new(fd, PollSocket::READ); CONFIG_ZVFS_POLL_MAX as usize + 1];
+    check(poll(&mut sockets, Some(SOON)) == Err(Error::TooManyToPoll), "one more")?;
+    // What is not watched does not count.
+    for socket in &mut sockets[1..] {
+        socket.interest = 0;
+    }
+    check(poll(&mut sockets, Some(SOON)) == Ok(0), "one of them")
 }
