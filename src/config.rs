@@ -9,6 +9,10 @@ mod kconfig {
     include!(concat!(env!("OUT_DIR"), "/kconfig.rs"));
 }
 
+/// How many sockets Zephyr's poll can wait for: `CONFIG_ZVFS_POLL_MAX`.
+#[cfg(feature = "zephyr")]
+pub(crate) const POLL_MAX: usize = kconfig::POLL_MAX as usize;
+
 /// Size of the receive buffer of one connection, in bytes: `CONFIG_RUST_WEBSOCKET_RX_BUFFER_SIZE`.
 pub const RX_BUFFER_SIZE: usize = kconfig::RX_BUFFER_SIZE as usize;
 

@@ -27,8 +27,7 @@ macro_rules! debug {
 
 mod buffer;
 mod close;
-#[cfg_attr(not(feature = "zephyr"), allow(dead_code, reason = "only Zephyr's part uses all"))]
-mod config;
+pub mod config;
 mod connect;
 mod connection;
 mod error;

@@ -8,6 +8,7 @@
 mod entropy;
 mod error;
 mod ffi;
+mod network;
 mod poll;
 #[cfg(accept_key = "psa")]
 mod sha1;
@@ -16,6 +17,7 @@ mod tcp;
 pub use crate::config;
 pub use entropy::Csprng;
 pub use error::Error;
+pub use network::TcpNetwork;
 pub use poll::{PollSocket, poll};
 #[cfg(accept_key = "psa")]
 pub(crate) use sha1::sha1;

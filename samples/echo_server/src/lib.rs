@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The echo server on Zephyr, a thread for each connection.
+//! The echo server on Zephyr, all connections in one thread.
 
 #![no_std]
 
@@ -7,32 +7,31 @@ mod echo;
 
 use core::time::Duration;
 
-use log::{error, info, warn};
+use log::{error, info};
 use static_cell::StaticCell;
 use zephyr::kconfig::{
     CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS, CONFIG_ECHO_SERVER_ORIGIN, CONFIG_ECHO_SERVER_PORT,
 };
-use zephyr::sync::Mutex;
-use zephyr::time::sleep;
-use zephyr_websocket::zephyr::{TcpListener, config};
+use zephyr_websocket::hub::{Hub, Settings, Slot, Timeouts};
+use zephyr_websocket::zephyr::{Error, TcpListener, TcpNetwork, TcpStream, config};
 
-const SETTINGS: echo::Settings<'static> = echo::Settings {
-    origin: if CONFIG_ECHO_SERVER_ORIGIN.is_empty() {
-        None
-    } else {
-        Some(CONFIG_ECHO_SERVER_ORIGIN)
-    },
-    handshake_timeout: config::HANDSHAKE_TIMEOUT,
-    idle_timeout: Duration::from_millis(CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS as u64),
-    send_timeout: config::SEND_TIMEOUT,
-    close_timeout: config::CLOSE_TIMEOUT,
-};
+const ORIGIN: Option<&str> =
+    if CONFIG_ECHO_SERVER_ORIGIN.is_empty() { None } else { Some(CONFIG_ECHO_SERVER_ORIGIN) };
 
-/// The two buffers, and what formatting a log message takes.
-const STACK_SIZE: usize = config::RX_BUFFER_SIZE + config::TX_BUFFER_SIZE + 4096;
+const IDLE_TIMEOUT: Duration = Duration::from_millis(CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS as u64);
 
-/// One thread at a time waits for a connection: Zephyr's offloaded sockets allow no more.
-static LISTENER: StaticCell<Mutex<TcpListener>> = StaticCell::new();
+const RX_SIZE: usize = config::MAX_CONNECTIONS * config::RX_BUFFER_SIZE;
+const TX_SIZE: usize = config::MAX_CONNECTIONS * config::TX_BUFFER_SIZE;
+
+/// All memory of the connections.
+struct Memory {
+    slots: [Slot<TcpStream>; config::MAX_CONNECTIONS],
+    rx: [u8; RX_SIZE],
+    tx: [u8; TX_SIZE],
+}
+
+/// Static, so that the linker says if it does not fit.
+static MEMORY: StaticCell<Memory> = StaticCell::new();
 
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
@@ -40,34 +39,28 @@ extern "C" fn rust_main() {
     if unsafe { zephyr::set_logger() }.is_err() {
         return;
     }
-    match TcpListener::bind(CONFIG_ECHO_SERVER_PORT as u16) {
-        Ok(listener) => {
-            info!("listening on port {}", listener.local_port());
-            let listener = &*LISTENER.init(Mutex::new(listener));
-            for _ in 0..config::MAX_CONNECTIONS {
-                serve(listener).start();
-            }
-        }
-        Err(error) => error!("port {}: {}", CONFIG_ECHO_SERVER_PORT, error),
+    if let Err(error) = serve() {
+        error!("port {}: {}", CONFIG_ECHO_SERVER_PORT, error);
     }
 }
 
-#[zephyr::thread(stack_size = STACK_SIZE, pool_size = config::MAX_CONNECTIONS)]
-fn serve(listener: &'static Mutex<TcpListener>) {
-    let mut rx = [0; config::RX_BUFFER_SIZE];
-    let mut tx = [0; config::TX_BUFFER_SIZE];
-    loop {
-        let Ok(accepted) = listener.lock().map(|listener| listener.accept(None));
-        match accepted {
-            Ok(stream) => {
-                if let Err(error) = echo::serve(stream, &mut rx, &mut tx, &SETTINGS) {
-                    warn!("{}", error);
-                }
-            }
-            Err(error) => {
-                error!("accept: {}", error);
-                sleep(zephyr::time::Duration::millis(100));
-            }
+/// Returns only if the network fails.
+fn serve() -> Result<(), Error> {
+    let listener = TcpListener::bind(CONFIG_ECHO_SERVER_PORT as u16)?;
+    info!("listening on port {}", listener.local_port());
+    let Memory { slots, rx, tx } = MEMORY.init_with(|| Memory {
+        slots: [const { Slot::new() }; config::MAX_CONNECTIONS],
+        rx: [0; RX_SIZE],
+        tx: [0; TX_SIZE],
+    });
+    let timeouts =
+        Timeouts { ping: Some(IDLE_TIMEOUT), pong: IDLE_TIMEOUT, ..Timeouts::default() };
+    let settings = Settings { timeouts, ..Settings::default() };
+    match Hub::new(TcpNetwork::new(listener), slots, rx, tx, &settings) {
+        Ok(mut hub) => hub.run(&mut echo::Echo { origin: ORIGIN }),
+        Err(error) => {
+            error!("{}", error);
+            Ok(())
         }
     }
 }

@@ -205,6 +205,60 @@ def test_asks_a_silent_peer_for_a_sign_of_life(address):
     run(address, conversation, create_connection=Connection)
 
 
+CONNECTIONS = 4  # CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS
+
+
+async def opened(address, **options):
+    """A WebSocket, once the connections of the tests before have left their slots."""
+    while True:
+        try:
+            return await connect(f"ws://{address}/", **options)
+        except InvalidStatus as refused:
+            assert refused.response.status_code == 503
+            await asyncio.sleep(0.1)
+
+
+def test_tells_one_peer_too_many_to_come_back_later(address):
+    async def main():
+        async with asyncio.timeout(TIMEOUT):
+            sockets = [await opened(address) for _ in range(CONNECTIONS)]
+            for _ in range(3):
+                status, headers, _ = await asyncio.to_thread(status_of, address)
+                assert (status, int(headers["Retry-After"]) > 0) == (503, True)
+            for number, socket in enumerate(sockets):
+                await socket.send(f"number {number}")
+                assert await socket.recv() == f"number {number}"
+            await sockets.pop().close()
+            sockets.append(await opened(address))
+            await sockets[-1].send("came back")
+            assert await sockets[-1].recv() == "came back"
+            for socket in sockets:
+                await socket.close()
+                assert socket.close_code == 1000
+
+    asyncio.run(main())
+
+
+def test_a_peer_that_does_not_read_delays_nobody(address):
+    async def main():
+        async with asyncio.timeout(TIMEOUT):
+            # Never reads: its replies fill every buffer between us.
+            deaf = await opened(address, max_queue=1, ping_interval=None)
+            sending = asyncio.create_task(deaf.send(bytes(64 << 20)))
+            await asyncio.sleep(0.5)
+            assert not sending.done()
+            socket = await opened(address)
+            for number in range(50):
+                await socket.send(f"number {number}")
+                assert await socket.recv() == f"number {number}"
+            assert (await asyncio.to_thread(status_of, address))[0] == 200
+            await socket.close()
+            sending.cancel()
+            deaf.transport.abort()
+
+    asyncio.run(main())
+
+
 def test_serves_on_after_all_of_this(address):
     async def conversation(socket):
         await socket.send("well")

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use core::time::Duration;
+
+use super::config::{MAX_CONNECTIONS, POLL_MAX};
+use super::error::Error;
+use super::poll::{PollSocket, poll};
+use super::tcp::{TcpListener, TcpStream};
+use super::uptime_ms;
+use crate::hub::{Network, Readiness, Waiting};
+
+/// The listening sockets of IPv4 and IPv6.
+const LISTENERS: usize = 2;
+
+/// The streams of a hub: its connections, and a peer for which it has no slot.
+const STREAMS: usize = MAX_CONNECTIONS + 1;
+
+/// Zephyr's TCP for a hub of at most `CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS` connections.
+///
+/// `CONFIG_ZVFS_POLL_MAX` must be two for each of these, and four more: the build fails if it is
+/// less. [`Hub::turn`](crate::hub::Hub::turn) fails with [`Error::TooManyToPoll`] if a hub has more
+/// connections.
+#[derive(Debug)]
+pub struct TcpNetwork {
+    listener: TcpListener,
+}
+
+impl TcpNetwork {
+    /// Serves the connections of `listener`.
+    pub const fn new(listener: TcpListener) -> Self {
+        // Zephyr counts a socket twice that is waited for in both directions.
+        const {
+            assert!(
+                POLL_MAX >= LISTENERS + 2 * STREAMS,
+                "raise CONFIG_ZVFS_POLL_MAX to 2 * CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS + 4"
+            );
+        }
+        Self { listener }
+    }
+
+    /// The listening sockets.
+    pub const fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+}
+
+impl Network for TcpNetwork {
+    type Stream = TcpStream;
+
+    fn now_ms(&mut self) -> u64 {
+        uptime_ms()
+    }
+
+    fn accept(&mut self) -> Result<TcpStream, Error> {
+        self.listener.accept(Some(Duration::ZERO))
+    }
+
+    fn wait<'w, W: Waiting<TcpStream> + 'w>(
+        &mut self,
+        streams: impl Iterator<Item = &'w W> + Clone,
+        accepting: bool,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let mut sockets = [PollSocket::new(-1, 0); LISTENERS + STREAMS];
+        let mut places = sockets.iter_mut();
+        if accepting {
+            for fd in self.listener.fds() {
+                *places.next().ok_or(Error::TooManyToPoll)? = PollSocket::new(fd, PollSocket::READ);
+            }
+        }
+        let waiting = streams.filter_map(|stream| Some((stream, stream.interest()?)));
+        for (_, (stream, interest)) in waiting.clone() {
+            let read = if interest.readable { PollSocket::READ } else { 0 };
+            let write = if interest.writable { PollSocket::WRITE } else { 0 };
+            *places.next().ok_or(Error::TooManyToPoll)? =
+                PollSocket::new(stream.fd(), read | write);
+        }
+        poll(&mut sockets, timeout)?;
+        let listeners = if accepting { LISTENERS } else { 0 };
+        for ((stream, _), socket) in waiting.zip(sockets.iter().skip(listeners)) {
+            stream.set_ready(Readiness {
+                readable: socket.ready & PollSocket::READ != 0,
+                writable: socket.ready & PollSocket::WRITE != 0,
+            });
+        }
+        Ok(())
+    }
+}
