@@ -8,7 +8,7 @@ mod echo;
 use core::time::Duration;
 
 use log::{error, info};
-use static_cell::StaticCell;
+use static_cell::ConstStaticCell;
 use zephyr::kconfig::{
     CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS, CONFIG_ECHO_SERVER_ORIGIN, CONFIG_ECHO_SERVER_PORT,
 };
@@ -20,18 +20,14 @@ const ORIGIN: Option<&str> =
 
 const IDLE_TIMEOUT: Duration = Duration::from_millis(CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS as u64);
 
-const RX_SIZE: usize = config::MAX_CONNECTIONS * config::RX_BUFFER_SIZE;
-const TX_SIZE: usize = config::MAX_CONNECTIONS * config::TX_BUFFER_SIZE;
-
-/// All memory of the connections.
-struct Memory {
-    slots: [Slot<TcpStream>; config::MAX_CONNECTIONS],
-    rx: [u8; RX_SIZE],
-    tx: [u8; TX_SIZE],
-}
-
-/// Static, so that the linker says if it does not fit.
-static MEMORY: StaticCell<Memory> = StaticCell::new();
+// All memory of the connections: static, so that the linker says if it does not fit, and never on
+// the stack.
+static SLOTS: ConstStaticCell<[Slot<TcpStream>; config::MAX_CONNECTIONS]> =
+    ConstStaticCell::new([const { Slot::new() }; config::MAX_CONNECTIONS]);
+static RX: ConstStaticCell<[u8; config::MAX_CONNECTIONS * config::RX_BUFFER_SIZE]> =
+    ConstStaticCell::new([0; config::MAX_CONNECTIONS * config::RX_BUFFER_SIZE]);
+static TX: ConstStaticCell<[u8; config::MAX_CONNECTIONS * config::TX_BUFFER_SIZE]> =
+    ConstStaticCell::new([0; config::MAX_CONNECTIONS * config::TX_BUFFER_SIZE]);
 
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
@@ -48,14 +44,9 @@ extern "C" fn rust_main() {
 fn serve() -> Result<(), Error> {
     let listener = TcpListener::bind(CONFIG_ECHO_SERVER_PORT as u16)?;
     info!("listening on port {}", listener.local_port());
-    let Memory { slots, rx, tx } = MEMORY.init_with(|| Memory {
-        slots: [const { Slot::new() }; config::MAX_CONNECTIONS],
-        rx: [0; RX_SIZE],
-        tx: [0; TX_SIZE],
-    });
-    let timeouts =
-        Timeouts { ping: Some(IDLE_TIMEOUT), pong: IDLE_TIMEOUT, ..Timeouts::default() };
+    let timeouts = Timeouts { ping: Some(IDLE_TIMEOUT), pong: IDLE_TIMEOUT, ..Timeouts::default() };
     let settings = Settings { timeouts, ..Settings::default() };
+    let (slots, rx, tx) = (SLOTS.take(), RX.take(), TX.take());
     match Hub::new(TcpNetwork::new(listener), slots, rx, tx, &settings) {
         Ok(mut hub) => hub.run(&mut echo::Echo { origin: ORIGIN }),
         Err(error) => {
