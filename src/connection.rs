@@ -318,7 +318,6 @@ impl<R: Role> Connection<R> {
         Ok(header.get(..usize::from(len)).unwrap_or_default())
     }
 
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn encode(
         &mut self,
         opcode: Opcode,
