@@ -357,19 +357,17 @@ impl<R: Role> Connection<R> {
         let mut len = 2;
         let [place, short_place, head @ ..] = header;
         *place = first;
-        if payload_len > 125 {
+        if payload_len > 0xFFFF {
+            short = 127;
+            len = 10;
+            if let Some(place) = head.first_chunk_mut() {
+                *place = (payload_len as u64).to_be_bytes();
+            }
+        } else if payload_len > 125 {
             short = 126;
             len = 4;
-            let bytes = (payload_len as u64).to_be_bytes();
-            if let (Some(place), [.., high, low]) = (head.first_chunk_mut(), bytes) {
-                *place = [high, low];
-            }
-            if payload_len > 0xFFFF {
-                short = 127;
-                len = 10;
-                if let Some(place) = head.first_chunk_mut() {
-                    *place = bytes;
-                }
+            if let Some(place) = head.first_chunk_mut() {
+                *place = (payload_len as u16).to_be_bytes();
             }
         }
         *short_place = short | mask;
