@@ -6,7 +6,7 @@ use core::convert::Infallible;
 use edge_ws::FrameType;
 use embedded_io_async::{ErrorType, Read, Write};
 
-use super::block_on;
+use super::{block_on, right};
 use crate::cases::{self, Role, Setup};
 use crate::link::{KEY, put, read};
 
@@ -56,12 +56,11 @@ impl<'m> cases::Peer<'m> for Peer<'m> {
 
     fn receive(&mut self) {
         let received = block_on(edge_ws::io::recv(Stream, self.buffer));
-        let (_, len) = received.expect("the frame is right");
+        let (_, len) = right(received);
         put(&self.buffer[..len]);
     }
 
     fn send(&mut self) {
-        let sent = block_on(edge_ws::io::send(Stream, self.kind, self.key, self.payload));
-        sent.expect("memory takes everything");
+        right(block_on(edge_ws::io::send(Stream, self.kind, self.key, self.payload)));
     }
 }

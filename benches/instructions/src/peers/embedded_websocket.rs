@@ -6,6 +6,7 @@ use embedded_websocket::{
     WebSocketServer, WebSocketState, WebSocketType,
 };
 
+use super::right;
 use crate::cases::{self, Setup};
 use crate::link::{PIECE, put, read};
 
@@ -59,7 +60,7 @@ impl<'m, T: End> cases::Peer<'m> for Peer<'m, T> {
             let mut start = 0;
             while start < end {
                 let from = &from[start..end];
-                let result = self.websocket.read(from, to).expect("the frame is right");
+                let result = right(self.websocket.read(from, to));
                 put(&to[..result.len_to]);
                 if result.end_of_message {
                     return;
@@ -71,7 +72,7 @@ impl<'m, T: End> cases::Peer<'m> for Peer<'m, T> {
 
     fn send(&mut self) {
         let [_, to] = &mut self.buffers;
-        let result = self.websocket.write(self.kind, true, self.payload, to);
-        put(&to[..result.expect("the buffer is large enough")]);
+        let len = right(self.websocket.write(self.kind, true, self.payload, to));
+        put(&to[..len]);
     }
 }

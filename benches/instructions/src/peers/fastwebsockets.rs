@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use fastwebsockets::{Frame, OpCode, Payload, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::block_on;
+use super::{block_on, right};
 use crate::cases::{self, Role, Setup};
 use crate::link::{put, read_with};
 
@@ -80,13 +80,13 @@ impl<'m> cases::Peer<'m> for Peer<'m> {
     }
 
     fn receive(&mut self) {
-        let frame = block_on(self.websocket.read_frame()).expect("the frame is right");
+        let frame = right(block_on(self.websocket.read_frame()));
         put(&frame.payload);
     }
 
     fn send(&mut self) {
         let payload = Payload::BorrowedMut(self.payload);
         let frame = Frame::new(true, self.opcode, None, payload);
-        block_on(self.websocket.write_frame(frame)).expect("memory takes everything");
+        right(block_on(self.websocket.write_frame(frame)));
     }
 }

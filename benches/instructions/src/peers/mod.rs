@@ -14,6 +14,7 @@ mod tungstenite;
 #[cfg(not(target_os = "none"))]
 mod wslay;
 
+use core::fmt::Debug;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
@@ -44,6 +45,16 @@ pub fn run_all() {
     );
     #[cfg(not(target_os = "none"))]
     run_peers!(tungstenite::Peer, fastwebsockets::Peer<'_>, wslay::Peer<'_>);
+}
+
+/// What is no error. Other than `expect` it is inlined at every opt-level, so that it costs no peer
+/// what an application does not do either.
+#[inline(always)]
+fn right<T, E: Debug>(result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error:?}"),
+    }
 }
 
 /// Runs what never waits.

@@ -3,6 +3,7 @@
 
 use zephyr_websocket::{Client, Connection, MAX_HEADER_LEN, MaskingKey, Opcode, Role, Server};
 
+use super::right;
 use crate::cases::{self, Setup};
 use crate::link::{self, PIECE, put, read};
 
@@ -45,7 +46,7 @@ impl<'m, R: End> cases::Peer<'m> for Ours<'m, R> {
         loop {
             let end = read(self.buffer);
             let mut input = &mut self.buffer[..end];
-            while let Some(frame) = self.connection.receive(&mut input).expect("it is right") {
+            while let Some(frame) = right(self.connection.receive(&mut input)) {
                 put(frame.payload);
                 if frame.fin {
                     return;
@@ -57,8 +58,7 @@ impl<'m, R: End> cases::Peer<'m> for Ours<'m, R> {
     fn send(&mut self) {
         let len = self.payload.len();
         R::mask(&mut { R::KEY }, self.payload);
-        let header = self.connection.send(self.opcode, true, len, R::KEY, &mut self.header);
-        put(header.expect("the connection is open"));
+        put(right(self.connection.send(self.opcode, true, len, R::KEY, &mut self.header)));
         put(self.payload);
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use tungstenite::protocol::{self, Message, WebSocket, WebSocketConfig};
 use tungstenite::{Bytes, Utf8Bytes};
 
+use super::right;
 use crate::cases::{self, Role, Setup};
 use crate::link::{PIECE, put, read};
 
@@ -53,7 +54,7 @@ impl<'m> cases::Peer<'m> for Peer {
     }
 
     fn receive(&mut self) {
-        match self.websocket.read().expect("the frame is right") {
+        match right(self.websocket.read()) {
             Message::Text(text) => put(text.as_bytes()),
             Message::Binary(bytes) => put(&bytes),
             other => unreachable!("{other}"),
@@ -62,6 +63,6 @@ impl<'m> cases::Peer<'m> for Peer {
 
     fn send(&mut self) {
         // Shares the payload, which is copied or masked into the write buffer.
-        self.websocket.send(self.message.clone()).expect("memory takes everything");
+        right(self.websocket.send(self.message.clone()));
     }
 }

@@ -4,6 +4,7 @@ use websocket_sans_io::{
     FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent as Event,
 };
 
+use super::right;
 use crate::cases::{self, Role, Setup};
 use crate::link::{KEY, PIECE, put, read};
 
@@ -38,7 +39,7 @@ impl<'m> cases::Peer<'m> for Peer<'m> {
             let mut start = 0;
             loop {
                 let input = &mut self.buffer[start..end];
-                let result = self.decoder.add_data(input).expect("it accepts everything");
+                let result = right(self.decoder.add_data(input));
                 match result.event {
                     Some(Event::PayloadChunk { .. }) => put(&input[..result.consumed_bytes]),
                     Some(Event::Start { frame_info, .. }) => {

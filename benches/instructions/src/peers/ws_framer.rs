@@ -3,6 +3,7 @@
 
 use ws_framer::{WsFrame, WsRxFramer, WsTxFramer};
 
+use super::right;
 use crate::cases::{self, Role, Setup};
 use crate::link::{put, read};
 
@@ -34,12 +35,12 @@ impl<'m> cases::Peer<'m> for Peer<'m> {
             let count = read(self.receiver.read_buf());
             self.receiver.advance(count);
             if let Some(frame) = self.receiver.next_frame() {
-                return put(frame.expect("the frame is right").data());
+                return put(right(frame).data());
             }
         }
     }
 
     fn send(&mut self) {
-        put(self.sender.frame(self.message.clone()).expect("the buffer is large enough"));
+        put(right(self.sender.frame(self.message.clone()).ok_or("the buffer is too small")));
     }
 }
