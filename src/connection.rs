@@ -47,7 +47,7 @@ pub enum State {
 /// let header = connection.send(frame.opcode, frame.fin, frame.payload.len(), (), &mut header);
 /// assert_eq!(header, Ok(&b"\x81\x05"[..]));
 /// ```
-// In this order every field but the last words is within reach of a 16-bit load.
+// In this order every field is within reach of a 16-bit load.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Connection<R: Role> {
@@ -59,13 +59,12 @@ pub struct Connection<R: Role> {
     utf8: utf8::State,
     /// The current frame's, with the message's own instead of Continuation.
     opcode: Opcode,
-    /// What is being received and sent, Continuation if no message is.
+    /// What is being received and sent, Continuation if no message is. Close in the first once the
+    /// peer's Close frame came or the application failed the connection, in the second once a
+    /// Close frame was sent.
     receiving: Opcode,
     sending: Opcode,
     error: Option<ProtocolError>,
-    /// The peer's Close frame came, or the application failed the connection.
-    receive_over: bool,
-    close_sent: bool,
     role: PhantomData<R>,
 }
 
@@ -90,8 +89,6 @@ impl<R: Role> Connection<R> {
             receiving: Opcode::Continuation,
             sending: Opcode::Continuation,
             error: None,
-            receive_over: false,
-            close_sent: false,
             role: PhantomData,
         }
     }
@@ -99,7 +96,7 @@ impl<R: Role> Connection<R> {
     /// How far the connection is.
     #[must_use]
     pub const fn state(&self) -> State {
-        match (self.receive_over, self.close_sent) {
+        match (self.is_receive_over(), self.is_close_sent()) {
             _ if self.error.is_some() => State::Closed,
             (true, true) => State::Closed,
             (false, false) => State::Open,
@@ -110,18 +107,18 @@ impl<R: Role> Connection<R> {
     /// Whether a Close frame was sent, and nothing may follow.
     #[must_use]
     pub const fn is_close_sent(&self) -> bool {
-        self.close_sent
+        matches!(self.sending, Opcode::Close)
     }
 
     /// Whether nothing that still arrives counts: the peer's Close frame came, or it broke a rule.
     #[must_use]
     pub const fn is_receive_over(&self) -> bool {
-        self.receive_over || self.error.is_some()
+        matches!(self.receiving, Opcode::Close) || self.error.is_some()
     }
 
     /// Ends receiving: what still arrives is dropped, and only a Close frame may be sent.
     pub(crate) fn fail(&mut self) {
-        self.receive_over = true;
+        self.receiving = Opcode::Close;
     }
 
     /// Whether the next frame in `input` is one to be answered: a Ping or a Close frame.
@@ -195,7 +192,7 @@ impl<R: Role> Connection<R> {
         }
         let mut text = &*payload;
         if self.opcode == Opcode::Close {
-            self.receive_over = true;
+            self.receiving = Opcode::Close;
             // No text follows, so its state is free for the reason.
             self.utf8 = utf8::COMPLETE;
             match close::reason(payload) {
@@ -327,20 +324,30 @@ impl<R: Role> Connection<R> {
         header: &mut [u8; MAX_HEADER_LEN],
     ) -> Result<u8, UsageError> {
         let is_close = opcode == Opcode::Close;
-        if self.close_sent || self.error.is_some() && !is_close {
+        if self.error.is_some() && !is_close {
             return Err(UsageError::NotOpen);
         }
         let mut first = opcode as u8;
         if opcode.is_control() {
+            if self.is_close_sent() {
+                return Err(UsageError::NotOpen);
+            }
             if payload_len > MAX_CONTROL_PAYLOAD_LEN {
                 return Err(UsageError::ControlPayloadTooLong);
             }
             first |= 0x80;
-            self.close_sent = is_close;
+            if is_close {
+                self.sending = opcode;
+            }
         } else {
             if self.sending != Opcode::Continuation {
                 if self.sending != opcode {
-                    return Err(UsageError::OtherMessageInProgress);
+                    // Not asked before, as most messages begin where none is in progress.
+                    return Err(if self.is_close_sent() {
+                        UsageError::NotOpen
+                    } else {
+                        UsageError::OtherMessageInProgress
+                    });
                 }
                 first = Opcode::Continuation as u8;
             } else if opcode == Opcode::Continuation {
@@ -353,23 +360,23 @@ impl<R: Role> Connection<R> {
             }
         }
         let mask = if R::MASKS { 0x80 } else { 0 };
-        let mut short = payload_len as u8;
-        let mut len = 2;
         let [place, short_place, head @ ..] = header;
         *place = first;
-        if payload_len > 0xFFFF {
-            short = 127;
-            len = 10;
-            if let Some(place) = head.first_chunk_mut() {
-                *place = (payload_len as u64).to_be_bytes();
+        let (short, len) = match payload_len {
+            0..=125 => (payload_len as u8, 2),
+            126..=0xFFFF => {
+                if let Some(place) = head.first_chunk_mut() {
+                    *place = (payload_len as u16).to_be_bytes();
+                }
+                (126, 4)
             }
-        } else if payload_len > 125 {
-            short = 126;
-            len = 4;
-            if let Some(place) = head.first_chunk_mut() {
-                *place = (payload_len as u16).to_be_bytes();
+            _ => {
+                if let Some(place) = head.first_chunk_mut() {
+                    *place = (payload_len as u64).to_be_bytes();
+                }
+                (127, 10)
             }
-        }
+        };
         *short_place = short | mask;
         if !R::MASKS {
             return Ok(len);
