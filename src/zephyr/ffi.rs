@@ -22,7 +22,7 @@ unsafe extern "C" {
     pub(super) fn rust_websocket_csrand(bytes: *mut c_void, len: usize) -> c_int;
     /// `bytes` must be readable for `len` bytes, `digest` writable.
     #[cfg(accept_key = "psa")]
-    pub(super) fn rust_websocket_sha1(bytes: *const u8, len: usize, digest: *mut [u8; 20])
+    pub(super) fn rust_websocket_sha1(bytes: *const u8, len: usize, digest: *mut [u32; 5])
     -> c_int;
     /// `host` must be a string that ends with a zero byte.
     pub(super) fn rust_websocket_connect(host: *const c_char, port: u16, deadline: i64) -> c_int;

@@ -53,12 +53,18 @@ pub(crate) fn encode_key(nonce: &[u8; 16]) -> Key {
 
 /// What the digest is made of.
 #[cfg(not(accept_key = "compact"))]
-fn text(key: &Key) -> [u8; size_of::<Key>() + GUID.len()] {
-    let mut text = [0; size_of::<Key>() + GUID.len()];
-    let (first, last) = text.split_at_mut(key.len());
-    crate::buffer::copy(first, key);
-    crate::buffer::copy(last, &GUID);
-    text
+type Text = [u8; size_of::<Key>() + GUID.len()];
+
+/// Writes the text for `key`, which is not returned because that would copy it.
+#[cfg(not(accept_key = "compact"))]
+fn put_text(key: &Key, text: &mut Text) {
+    // A copy of a known length takes the fewest bytes.
+    if let Some((first, last)) = text.split_first_chunk_mut()
+        && let Some(last) = last.first_chunk_mut()
+    {
+        *first = *key;
+        *last = GUID;
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use crate::zephyr::sha1;
 
 /// Fails if the system's crypto does, and leaves `accept` as it was.
 pub(super) fn answer(key: &Key, accept: &mut Accept) -> bool {
-    let Some(digest) = sha1(&super::text(key)) else { return false };
+    let mut text = [0; size_of::<super::Text>()];
+    super::put_text(key, &mut text);
     let mut words = [0; 5];
-    for (word, bytes) in words.iter_mut().zip(digest.as_chunks().0) {
-        *word = u32::from_be_bytes(*bytes);
+    if !sha1(&text, &mut words) {
+        return false;
     }
     base64::encode(&mut words, accept);
     accept[27] = b'=';
