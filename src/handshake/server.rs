@@ -133,7 +133,8 @@ impl Handshake {
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn respond(&mut self) -> Reply {
         let mut reply = Reply { bytes: RESPONSE, len: RESPONSE_LEN as u8 };
-        if self.verdict().is_ok()
+        let mut missing = !self.0.seen & ALL;
+        if missing == 0
             && let Some((_, accept)) = reply.bytes.split_first_chunk_mut::<ACCEPT_AT>()
             && let Some((name, accept)) = accept.split_first_chunk_mut::<8>()
             && let Some((accept, end)) = accept.split_first_chunk_mut::<28>()
@@ -143,13 +144,13 @@ impl Handshake {
                 *name = *b"Accept: ";
                 *end = *b"\r\n\r\n";
                 reply.len = ACCEPTANCE_LEN as u8;
-                return reply;
+            } else {
+                self.0.refuse(ACCEPT_KEY);
+                missing = ACCEPT_KEY;
             }
-            self.0.refuse(ACCEPT_KEY);
         }
         // In the order of the slots.
         const STATUSES: &[u8; 39] = b"431426400400405505426400408426400500400";
-        let missing = !self.0.seen & ALL;
         let at = (missing.trailing_zeros() as usize).wrapping_mul(3);
         let place = reply.bytes.split_first_chunk_mut::<STATUS_AT>();
         if let Some(status) = STATUSES.get(at..).and_then(|rest| rest.first_chunk::<3>())
