@@ -173,8 +173,9 @@ impl Rules for Client<'_> {
         const COLON: u32 = b':' as u32;
         const SPACE: u32 = b' ' as u32;
         let slot = words.slot;
+        let is_joined = words.is_joined;
+        words.is_joined = end <= SPACE && (is_joined || !word.is_empty());
         if word.is_empty() {
-            words.is_joined &= end <= SPACE;
             if slot == NAME && end == CR {
                 words.seen |= COMPLETE;
             } else if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
@@ -184,55 +185,53 @@ impl Rules for Client<'_> {
             }
             return;
         }
-        let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
         let found = Words::<Self>::find(word);
         let client = &mut words.rules;
         let mut expected = found << 1 == slot;
-        match slot {
-            NAME => {
-                if end != COLON || !words::consists_of(word, &words::TOKEN) {
-                    return words.refuse(WELL_FORMED);
-                }
-                words.slot = found;
-                return;
+        if slot & NAME != 0 {
+            if end != COLON || !words::consists_of(word, &words::TOKEN) {
+                return words.refuse(WELL_FORMED);
             }
-            HTTP_1_1 => {
-                if end != SPACE || found > 1 << 1 {
-                    return words.refuse(WELL_FORMED);
-                }
-                words.slot = STATUS;
-            }
-            STATUS => {
-                if end != SPACE && end != CR {
-                    return words.refuse(WELL_FORMED);
-                }
-                if !expected {
-                    let Some(status) = status_code(word) else {
-                        return words.refuse(WELL_FORMED);
-                    };
-                    client.status = status;
-                    return words.refuse(STATUS);
-                }
-                words.slot = REASON;
-            }
-            ACCEPT => expected = word == client.accept,
-            PROTOCOL => {
-                let mut offered = client.offered.iter();
-                let chosen = offered.find(|offered| offered.as_bytes() == word).copied();
-                if chosen.is_none() || client.chosen.is_some() {
-                    return words.refuse(PROTOCOL);
-                }
-                client.chosen = chosen;
-            }
-            _ => {}
+            words.slot = found;
+            return;
         }
-        match slot {
-            EXTENSIONS => words.refuse(slot),
-            UPGRADE | ACCEPT if words.seen & slot != 0 || !expected => words.refuse(slot),
+        // Bits are asked for, because comparisons become a table of jumps, which is larger.
+        if slot & HTTP_1_1 != 0 {
+            if end != SPACE || found > 1 << 1 {
+                return words.refuse(WELL_FORMED);
+            }
+            words.slot = STATUS;
+        } else if slot & STATUS != 0 {
+            if end != SPACE && end != CR {
+                return words.refuse(WELL_FORMED);
+            }
+            if !expected {
+                let Some(status) = status_code(word) else {
+                    return words.refuse(WELL_FORMED);
+                };
+                client.status = status;
+                return words.refuse(STATUS);
+            }
+            words.slot = REASON;
+        } else if slot & ACCEPT != 0 {
+            expected = word == client.accept;
+        } else if slot & PROTOCOL != 0 {
+            let mut offered = client.offered.iter();
+            let chosen = offered.find(|offered| offered.as_bytes() == word).copied();
+            if chosen.is_none() || client.chosen.is_some() {
+                return words.refuse(PROTOCOL);
+            }
+            client.chosen = chosen;
+        }
+        let once = slot & (UPGRADE | ACCEPT) != 0;
+        if slot & EXTENSIONS != 0 || once && (words.seen & slot != 0 || !expected) {
+            return words.refuse(slot);
+        }
+        if slot & CONNECTION != 0 && is_joined {
             // Two words are no member of a list.
-            CONNECTION if is_joined => words.seen &= !slot,
-            _ if expected => words.seen |= slot,
-            _ => {}
+            words.seen &= !slot;
+        } else if expected {
+            words.seen |= slot;
         }
     }
 }

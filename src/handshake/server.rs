@@ -213,14 +213,15 @@ impl Rules for Server {
         }
         let found = Words::<Self>::find(word);
         let mut expected = found << 1 == slot;
-        if slot == NAME {
+        // Bits are asked for, because comparisons become a table of jumps, which is larger.
+        if slot & NAME != 0 {
             words.slot = found;
-        } else if slot == METHOD {
+        } else if slot & METHOD != 0 {
             words.slot = TARGET;
-        } else if slot == TARGET {
+        } else if slot & TARGET != 0 {
             words.slot = HTTP_1_1;
             expected = names_a_resource(word);
-        } else if slot == HTTP_1_1 {
+        } else if slot & HTTP_1_1 != 0 {
             let Some((name, &[b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'])) =
                 word.split_first_chunk::<4>()
             else {
@@ -233,9 +234,9 @@ impl Rules for Server {
                 return words.refuse(HTTP_1);
             }
             expected = minor != b'0';
-        } else if slot == HOST {
+        } else if slot & HOST != 0 {
             expected = true;
-        } else if slot == KEY
+        } else if slot & KEY != 0
             && let Some(key) = key(word)
         {
             words.rules.key = *key;

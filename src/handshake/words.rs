@@ -12,10 +12,9 @@
 /// The slot of the word behind the method, which may contain commas.
 pub(super) const TARGET: u32 = 1 << 12;
 /// The slot of a field's name, the first word in a line.
-pub(super) const NAME: u32 = 1 << 13;
-
-/// The slot that stands for the end of the head.
-pub(super) const COMPLETE: u32 = 1;
+pub(super) const NAME: u32 = 1;
+/// It gets what it expects at the end of the head, where no word is before the end of the line.
+pub(super) const COMPLETE: u32 = NAME;
 
 pub(super) trait Rules: Sized {
     /// The words, each with a zero byte behind it, in letters that match both cases if they are
@@ -79,19 +78,19 @@ impl<R: Rules> Words<R> {
                 }
             } else if byte > b' ' {
                 // More than ASCII may stand in values alone; in names and methods it is no token.
-                if byte == 0x7F || byte > 0x7F && self.slot == TARGET {
+                if byte == 0x7F || byte > 0x7F && self.slot & TARGET != 0 {
                     self.refuse(R::MALFORMED);
                     break;
                 }
-                let ends_name = byte == b':' && self.slot == NAME;
-                if !ends_name && (byte != b',' || self.slot == TARGET) {
+                let ends_name = byte == b':' && self.slot & NAME != 0;
+                if !ends_name && (byte != b',' || self.slot & TARGET != 0) {
                     continue;
                 }
             } else if byte != b' ' && byte != b'\t' {
                 self.refuse(R::MALFORMED);
                 break;
             }
-            let word = received.get(self.start..end).unwrap_or_default();
+            let Some(word) = received.get(self.start..end) else { return false };
             self.start = self.at;
             R::take(self, word, byte.into());
             if byte == b'\r' {
@@ -120,11 +119,10 @@ impl<R: Rules> Words<R> {
                 matched = 0;
             } else {
                 // No control characters are in a word: nothing but a capital letter, and what the
-                // list has itself, becomes what the list has.
-                matched = match word.get(matched) {
-                    Some(other) if other | byte & 0x20 == byte => matched.wrapping_add(1),
-                    _ => usize::MAX,
-                };
+                // list has itself, becomes what the list has. Nor does the zero behind its end.
+                let other = word.get(matched).copied().unwrap_or(0);
+                let is_same = other | byte & 0x20 == byte;
+                matched = if is_same { matched.wrapping_add(1) } else { usize::MAX };
             }
         }
         found
