@@ -59,15 +59,23 @@ impl<'b> ReceiveBuffer<'b> {
         transport: &mut T,
         or_writable: bool,
     ) -> Result<Option<usize>, Error<T::Error>> {
-        self.compact();
-        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let count = uninterrupted(|| {
+        self.fill_by(|room| {
             if or_writable {
                 transport.read_or_writable(room)
             } else {
                 transport.read(room).map(Some)
             }
-        })?;
+        })
+    }
+
+    /// The same, with the call that reads.
+    pub(crate) fn fill_by<E: embedded_io::Error>(
+        &mut self,
+        mut read: impl FnMut(&mut [u8]) -> Result<Option<usize>, E>,
+    ) -> Result<Option<usize>, Error<E>> {
+        self.compact();
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let count = uninterrupted(|| read(room))?;
         let end = self.end.wrapping_add(count.unwrap_or(0));
         self.end = end.min(self.bytes.len());
         Ok(count)

@@ -110,6 +110,11 @@ impl<R: Role> Connection<R> {
         matches!(self.sending, Opcode::Close)
     }
 
+    /// Whether a message was begun to be sent, and its final fragment not.
+    pub(crate) fn is_message_begun(&self) -> bool {
+        self.sending != Opcode::Continuation
+    }
+
     /// Whether nothing that still arrives counts: the peer's Close frame came, or it broke a rule.
     #[must_use]
     pub const fn is_receive_over(&self) -> bool {

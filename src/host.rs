@@ -5,11 +5,15 @@
 mod network;
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, Write};
 
+#[cfg(unix)]
+use crate::split::{Handle, SplitTransport};
+use crate::split::{Lock, Locks};
 use crate::transport::{Entropy, EntropyUnavailable, Transport};
 
 #[cfg(unix)]
@@ -33,7 +37,42 @@ enum Deadline {
     Now,
 }
 
+impl Deadline {
+    fn after(after: Option<Duration>) -> Self {
+        match after {
+            None => Self::Never,
+            Some(Duration::ZERO) => Self::Now,
+            Some(after) => Instant::now().checked_add(after).map_or(Self::Never, Self::At),
+        }
+    }
+}
+
 impl TcpTransport {
+    /// Connects to the first of `addresses` that answers: `(host, port)`, for example. They are
+    /// tried in turn, each for its share of the time that is left.
+    ///
+    /// `timeout` is for all of them together, and does not include resolving a name. There is no
+    /// deadline at first.
+    ///
+    /// # Errors
+    /// That of the last address that was tried, [`ErrorKind::TimedOut`] if it did not answer;
+    /// [`ErrorKind::InvalidInput`] if there is none; or that of resolving the name.
+    pub fn connect(addresses: impl ToSocketAddrs, timeout: Duration) -> io::Result<Self> {
+        let deadline = Instant::now().checked_add(timeout);
+        let addresses: Vec<_> = addresses.to_socket_addrs()?.collect();
+        let mut error = ErrorKind::InvalidInput.into();
+        for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+            // An address that does not answer must not use up the time of the next one.
+            let left = deadline.map_or(Ok(timeout), time_left)?;
+            let share = left.checked_div(untried).unwrap_or(left).max(Duration::from_nanos(1));
+            match TcpStream::connect_timeout(address, share) {
+                Ok(stream) => return Self::new(stream),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
+    }
+
     /// Takes over `stream`, which waits for ever until a deadline is set.
     ///
     /// # Errors
@@ -137,27 +176,13 @@ impl Transport for TcpTransport {
 
     #[cfg(unix)]
     fn read_or_writable(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let timeout = match self.deadline {
-            Deadline::Never => None,
-            // A timeout that is too long to be counted never comes either.
-            Deadline::At(at) => Timespec::try_from(time_left(at)?).ok(),
-            Deadline::Now => Some(Timespec::default()),
-        };
-        let mut sockets = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
-        if poll(&mut sockets, timeout.as_ref())? == 0 {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        let [socket] = sockets;
-        if socket.revents() == PollFlags::OUT { Ok(None) } else { self.read(buffer).map(Some) }
+        use rustix::event::PollFlags;
+        let ready = wait(&self.stream, PollFlags::IN | PollFlags::OUT, self.deadline)?;
+        if ready == PollFlags::OUT { Ok(None) } else { self.read(buffer).map(Some) }
     }
 
     fn set_deadline(&mut self, after: Option<Duration>) {
-        let deadline = match after {
-            None => Deadline::Never,
-            Some(Duration::ZERO) => Deadline::Now,
-            Some(after) => Instant::now().checked_add(after).map_or(Deadline::Never, Deadline::At),
-        };
+        let deadline = Deadline::after(after);
         // A socket whose mode cannot be set is broken, and says so at the next read or write.
         if (deadline == Deadline::Now) != (self.deadline == Deadline::Now) {
             let _ = self.stream.set_nonblocking(deadline == Deadline::Now);
@@ -175,6 +200,120 @@ impl Transport for TcpTransport {
 
     fn shutdown(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
+    }
+}
+
+/// Waits until `stream` is as `wanted`, and returns how it is.
+#[cfg(unix)]
+fn wait(
+    stream: &TcpStream,
+    wanted: rustix::event::PollFlags,
+    deadline: Deadline,
+) -> io::Result<rustix::event::PollFlags> {
+    use rustix::event::{PollFd, Timespec, poll};
+    let timeout = match deadline {
+        Deadline::Never => None,
+        // A timeout that is too long to be counted never comes either.
+        Deadline::At(at) => Timespec::try_from(time_left(at)?).ok(),
+        Deadline::Now => Some(Timespec::default()),
+    };
+    let mut sockets = [PollFd::new(stream, wanted)];
+    if poll(&mut sockets, timeout.as_ref())? == 0 {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    let [socket] = sockets;
+    Ok(socket.revents())
+}
+
+/// Reads a [`TcpTransport`] that other threads write to.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct TcpHandle {
+    stream: TcpStream,
+    deadline: Deadline,
+}
+
+#[cfg(unix)]
+impl SplitTransport for TcpTransport {
+    type Handle = TcpHandle;
+
+    fn handle(&self) -> io::Result<TcpHandle> {
+        Ok(TcpHandle { stream: self.stream.try_clone()?, deadline: Deadline::Never })
+    }
+}
+
+#[cfg(unix)]
+impl TcpHandle {
+    /// The mode and the timeouts of the socket are the transport's, and do not matter here.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        use rustix::io::Errno;
+        use rustix::net::{RecvFlags, recv};
+        match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            // TCP has given the peer up, which is no deadline of ours.
+            Err(Errno::TIMEDOUT) => Err(ErrorKind::ConnectionAborted.into()),
+            result => Ok(Some(result?.0)),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl ErrorType for TcpHandle {
+    type Error = io::Error;
+}
+
+#[cfg(unix)]
+impl Read for TcpHandle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(count) = self.read_now(buffer)? {
+                return Ok(count);
+            }
+            wait(&self.stream, rustix::event::PollFlags::IN, self.deadline)?;
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Handle for TcpHandle {
+    fn read_or_writable(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        use rustix::event::PollFlags;
+        let ready = wait(&self.stream, PollFlags::IN | PollFlags::OUT, self.deadline)?;
+        if ready == PollFlags::OUT { Ok(None) } else { self.read(buffer).map(Some) }
+    }
+
+    fn wait_writable(&mut self, refused: bool) -> io::Result<()> {
+        if refused {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        wait(&self.stream, rustix::event::PollFlags::OUT, self.deadline).map(drop)
+    }
+
+    fn set_deadline(&mut self, after: Option<Duration>) {
+        self.deadline = Deadline::after(after);
+    }
+}
+
+/// The operating system's mutexes, for a [`Split`](crate::Split).
+#[derive(Clone, Copy, Debug)]
+pub enum Mutexes {}
+
+impl Locks for Mutexes {
+    type Lock<S> = Mutex<S>;
+}
+
+impl<S> Lock<S> for Mutex<S> {
+    fn new(value: S) -> Self {
+        Self::new(value)
+    }
+
+    fn with<O>(&self, operation: impl FnOnce(&mut S) -> O) -> O {
+        // What the application did when it panicked is not the connection's state.
+        operation(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn into_inner(self) -> S {
+        self.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

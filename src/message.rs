@@ -6,6 +6,7 @@ use crate::close::CloseCode;
 use crate::error::Error;
 use crate::event::{Event, MessageKind};
 use crate::role::KeySource;
+use crate::split::{Locks, ReceiveHalf, SplitTransport};
 use crate::transport::Transport;
 use crate::websocket::WebSocket;
 
@@ -44,31 +45,76 @@ impl<'m> MessageBuffer<'m> {
         &mut self,
         websocket: &mut WebSocket<'_, T, R>,
     ) -> Result<Message<'_>, Error<T::Error>> {
-        let kind = loop {
+        loop {
             let (event, sender) = websocket.receive()?;
-            match event {
-                Event::Data { kind, payload, fin } => {
-                    let room = self.bytes.get_mut(self.len..).unwrap_or_default();
-                    let Some(room) = room.get_mut(..payload.len()) else {
-                        sender.fail(CloseCode::MESSAGE_TOO_BIG);
-                        return Err(Error::MessageTooBig);
-                    };
-                    copy(room, payload);
-                    self.len = self.len.wrapping_add(payload.len());
-                    if fin {
-                        break kind;
-                    }
+            match self.add(event) {
+                Added::Part => {}
+                Added::End(kind) => return Ok(self.take(kind)),
+                Added::Close(code) => return Ok(Message::Close(code)),
+                Added::TooBig => {
+                    sender.fail(CloseCode::MESSAGE_TOO_BIG);
+                    return Err(Error::MessageTooBig);
                 }
-                Event::Close(close) => return Ok(Message::Close(close.code)),
-                Event::Ping(_) | Event::Pong(_) => {}
             }
-        };
+        }
+    }
+
+    /// The same, from the receiving side of a [`Split`](crate::Split).
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_from<T: SplitTransport, R: KeySource, L: Locks>(
+        &mut self,
+        receiver: &mut ReceiveHalf<'_, '_, T, R, L>,
+    ) -> Result<Message<'_>, Error<T::Error>> {
+        loop {
+            match self.add(receiver.receive()?) {
+                Added::Part => {}
+                Added::End(kind) => return Ok(self.take(kind)),
+                Added::Close(code) => return Ok(Message::Close(code)),
+                Added::TooBig => {
+                    receiver.fail(CloseCode::MESSAGE_TOO_BIG);
+                    return Err(Error::MessageTooBig);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, event: Event<'_>) -> Added {
+        match event {
+            Event::Data { kind, payload, fin } => {
+                let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+                let Some(room) = room.get_mut(..payload.len()) else {
+                    return Added::TooBig;
+                };
+                copy(room, payload);
+                self.len = self.len.wrapping_add(payload.len());
+                if fin { Added::End(kind) } else { Added::Part }
+            }
+            Event::Close(close) => Added::Close(close.code),
+            Event::Ping(_) | Event::Pong(_) => Added::Part,
+        }
+    }
+
+    fn take(&mut self, kind: MessageKind) -> Message<'_> {
         let message = self.bytes.get(..self.len).unwrap_or_default();
         self.len = 0;
-        Ok(match kind {
+        match kind {
             // Checked piece by piece; what fails here would be a defect of that check.
             MessageKind::Text => Message::Text(core::str::from_utf8(message).unwrap_or_default()),
             MessageKind::Binary => Message::Binary(message),
-        })
+        }
     }
+}
+
+/// What an event was to the message that is being assembled.
+enum Added {
+    /// Not its end.
+    Part,
+    /// Its end.
+    End(MessageKind),
+    /// There is no more room.
+    TooBig,
+    /// The end of all messages.
+    Close(Option<CloseCode>),
 }

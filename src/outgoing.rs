@@ -73,8 +73,15 @@ impl<'b, R: Role> Outgoing<'b, R> {
         self.is_control_waiting() && !self.is_frame_begun()
     }
 
+    /// How many bytes of both frames the transport has not taken, their headers included.
+    pub(crate) const fn unsent(&self) -> usize {
+        let control = self.control_end.wrapping_sub(self.control_start) as usize;
+        let staged = self.end.wrapping_sub(self.start);
+        self.payload_left.wrapping_add(staged).wrapping_add(control)
+    }
+
     /// Whether a control frame waits to be sent or completed.
-    const fn is_control_waiting(&self) -> bool {
+    pub(crate) const fn is_control_waiting(&self) -> bool {
         self.control_start < self.control_end
     }
 

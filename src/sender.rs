@@ -196,6 +196,44 @@ impl<'b, T: Transport, R: KeySource> Sender<'b, T, R> {
         self.outgoing.wants_to_send_control()
     }
 
+    /// Begins the closing handshake without waiting, even behind a data frame that has begun.
+    /// Where a control frame was sent in part, nothing is begun.
+    pub(crate) fn close_now(
+        &mut self,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), Error<T::Error>> {
+        self.answer_now()?;
+        if self.outgoing.is_control_begun() {
+            return Err(Error::TimedOut);
+        }
+        let key = self.role.key()?;
+        self.put_close(code, reason, key)?;
+        self.answer_now()
+    }
+
+    /// Puts a Ping in line without waiting, even behind a data frame that has begun, unless
+    /// another control frame waits there.
+    pub(crate) fn ping_now(&mut self, payload: &[u8]) -> Result<(), Error<T::Error>> {
+        self.answer_now()?;
+        if self.outgoing.is_control_waiting() && !self.connection.is_close_sent() {
+            return Err(Error::TimedOut);
+        }
+        let key = self.role.key()?;
+        self.put_control(Opcode::Ping, [payload, &[]], key)?;
+        self.answer_now()
+    }
+
+    /// Whether a part of a control frame was sent, and a part not.
+    pub(crate) const fn is_control_begun(&self) -> bool {
+        self.outgoing.is_control_begun()
+    }
+
+    /// How many bytes wait to be sent.
+    pub(crate) const fn unsent(&self) -> usize {
+        self.outgoing.unsent()
+    }
+
     /// Sends a control frame of the application, or none of it: what waited could be replaced by
     /// an answer that the connection owes.
     fn send_new_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error<T::Error>> {

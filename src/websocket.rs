@@ -55,6 +55,14 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
         Ok(Self { received, sender })
     }
 
+    pub(crate) fn into_parts(self) -> (ReceiveBuffer<'b>, Sender<'b, T, R>) {
+        (self.received, self.sender)
+    }
+
+    pub(crate) const fn from_parts(received: ReceiveBuffer<'b>, sender: Sender<'b, T, R>) -> Self {
+        Self { received, sender }
+    }
+
     /// Waits for what the peer sends next, and hands it out together with the sending side, so
     /// that it can be answered while it is looked at.
     ///
