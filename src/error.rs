@@ -170,6 +170,15 @@ pub enum ResponseError {
     Extension,
 }
 
+/// Which of the timeouts of a [`Keepalive`](crate::Keepalive) has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepaliveTimeout {
+    /// No sign of life came after a Ping, or the peer took nothing of a frame: it is gone.
+    Pong,
+    /// No data was received or sent: the connection is not used.
+    Idle,
+}
+
 /// An error of a [`WebSocket`](crate::WebSocket), of its handshake or of its transport, whose own
 /// error is `E`.
 ///
@@ -190,6 +199,9 @@ pub enum Error<E> {
     /// Nothing more could be received or sent before the deadline. The call can be repeated; an
     /// interrupted frame goes on with [`resume`](crate::Sender::resume).
     TimedOut,
+    /// A timeout of the application's [`Keepalive`](crate::Keepalive) has passed: give the
+    /// connection up.
+    Keepalive(KeepaliveTimeout),
     /// The closing handshake is done, or the connection failed before: nothing more comes.
     Closed,
     /// The peer ended the stream without a closing handshake (1006, RFC 6455 section 7.1.5).
@@ -209,6 +221,7 @@ impl<E> Error<E> {
             Self::Usage(_) | Self::Closed => Blame::Application,
             Self::MessageTooBig
             | Self::TimedOut
+            | Self::Keepalive(_)
             | Self::Disconnected
             | Self::Entropy
             | Self::Transport(_) => Blame::Resource,
@@ -222,6 +235,7 @@ impl<E> Error<E> {
             Self::Protocol(error) => Some(error.close_code()),
             Self::MessageTooBig => Some(CloseCode::MESSAGE_TOO_BIG),
             Self::Entropy => Some(CloseCode::INTERNAL_ERROR),
+            Self::Keepalive(KeepaliveTimeout::Idle) => Some(CloseCode::GOING_AWAY),
             _ => None,
         }
     }
@@ -258,6 +272,12 @@ impl<E> From<ResponseError> for Error<E> {
 impl<E> From<UsageError> for Error<E> {
     fn from(error: UsageError) -> Self {
         Self::Usage(error)
+    }
+}
+
+impl<E> From<KeepaliveTimeout> for Error<E> {
+    fn from(timeout: KeepaliveTimeout) -> Self {
+        Self::Keepalive(timeout)
     }
 }
 
@@ -353,6 +373,15 @@ impl fmt::Display for ResponseError {
     }
 }
 
+impl fmt::Display for KeepaliveTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pong => "the peer gave no sign of life",
+            Self::Idle => "the connection was not used",
+        })
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -364,6 +393,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             }
             Self::Usage(error) => error.fmt(f),
             Self::TimedOut => f.write_str("the deadline passed"),
+            Self::Keepalive(timeout) => timeout.fmt(f),
             Self::Closed => f.write_str("the connection is closed"),
             Self::Disconnected => f.write_str("the peer disconnected without a closing handshake"),
             Self::Entropy => f.write_str("the entropy source gave no bytes"),
@@ -376,4 +406,5 @@ impl core::error::Error for ProtocolError {}
 impl core::error::Error for UsageError {}
 impl core::error::Error for RequestError {}
 impl core::error::Error for ResponseError {}
+impl core::error::Error for KeepaliveTimeout {}
 impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}

@@ -38,6 +38,7 @@ pub mod handshake;
 pub mod host;
 pub mod hub;
 mod incoming;
+mod keepalive;
 mod mask;
 mod message;
 mod outgoing;
@@ -55,10 +56,13 @@ pub mod zephyr;
 pub use close::{CloseCode, CloseFrame};
 pub use connect::{Connected, connect};
 pub use connection::{Connection, State};
-pub use error::{Blame, Error, ProtocolError, RequestError, ResponseError, UsageError};
+pub use error::{
+    Blame, Error, KeepaliveTimeout, ProtocolError, RequestError, ResponseError, UsageError,
+};
 pub use event::{Event, MessageKind};
 pub use frame::{Frame, MAX_CONTROL_PAYLOAD_LEN, MAX_HEADER_LEN, MaskingKey, Opcode};
 pub use incoming::Incoming;
+pub use keepalive::{Due, Keepalive};
 pub use message::{Message, MessageBuffer};
 pub use outgoing::MIN_TX_BUFFER;
 pub use role::{Client, KeySource, Role, Server};

@@ -78,12 +78,25 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
     /// - [`Error::Entropy`] and [`Error::Transport`].
     #[expect(clippy::type_complexity, reason = "a name for the pair would say less")]
     pub fn receive(&mut self) -> Result<(Event<'_>, &mut Sender<'b, T, R>), Error<T::Error>> {
-        let (opcode, fin, payload) = self.next()?;
-        Ok((Event::of(opcode, fin, self.received.at(payload)), &mut self.sender))
+        let parts = self.next()?;
+        Ok(self.event(parts))
+    }
+
+    /// What the parts of a frame say, with the sending side.
+    pub(crate) fn event(
+        &mut self,
+        (opcode, fin, payload): (Opcode, bool, Range<usize>),
+    ) -> (Event<'_>, &mut Sender<'b, T, R>) {
+        (Event::of(opcode, fin, self.received.at(payload)), &mut self.sender)
+    }
+
+    /// How many bytes have arrived of what is not complete.
+    pub(crate) fn unread_len(&self) -> usize {
+        self.received.unread().len()
     }
 
     /// The parts of the next frame, its payload as a place in the receive buffer.
-    fn next(&mut self) -> Result<(Opcode, bool, Range<usize>), Error<T::Error>> {
+    pub(crate) fn next(&mut self) -> Result<(Opcode, bool, Range<usize>), Error<T::Error>> {
         loop {
             if self.sender.connection.is_receive_over() {
                 return Err(Error::Closed);
