@@ -42,6 +42,7 @@ mod keepalive;
 mod mask;
 mod message;
 mod outgoing;
+mod reconnect;
 mod role;
 mod sender;
 mod split;
@@ -54,7 +55,7 @@ mod websocket;
 pub mod zephyr;
 
 pub use close::{CloseCode, CloseFrame};
-pub use connect::{Connected, connect};
+pub use connect::{Connected, connect, connect_or_refused};
 pub use connection::{Connection, State};
 pub use error::{
     Blame, Error, KeepaliveTimeout, ProtocolError, RequestError, ResponseError, UsageError,
@@ -65,6 +66,7 @@ pub use incoming::Incoming;
 pub use keepalive::{Due, Keepalive};
 pub use message::{Message, MessageBuffer};
 pub use outgoing::MIN_TX_BUFFER;
+pub use reconnect::{Backoff, MAX_RETRY_AFTER};
 pub use role::{Client, KeySource, Role, Server};
 pub use sender::Sender;
 pub use split::{Handle, Lock, Locks, ReceiveHalf, SendHalf, Split, SplitTransport, Turn};
