@@ -4,6 +4,7 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use super::poll::PollSocket;
+use super::usage::Usage;
 
 /// What `rust_websocket_recv_or_writable` returns when the socket takes bytes: `CAUSE_WRITABLE`.
 pub(super) const WRITABLE: c_int = -15;
@@ -62,6 +63,8 @@ unsafe extern "C" {
         count: c_int,
         deadline: i64,
     ) -> c_int;
+    /// `usage` must be writable.
+    pub(super) fn rust_websocket_usage(usage: *mut Usage);
     pub(super) safe fn rust_websocket_shutdown(fd: c_int) -> c_int;
     pub(super) safe fn rust_websocket_close(fd: c_int) -> c_int;
 }

@@ -13,6 +13,7 @@ mod poll;
 #[cfg(accept_key = "psa")]
 mod sha1;
 mod tcp;
+mod usage;
 
 pub use crate::config;
 pub use entropy::Csprng;
@@ -22,6 +23,7 @@ pub use poll::{PollSocket, poll};
 #[cfg(accept_key = "psa")]
 pub(crate) use sha1::sha1;
 pub use tcp::{TcpListener, TcpStream};
+pub use usage::{InUse, Usage, usage};
 
 /// The time since the system started, in milliseconds.
 pub fn uptime_ms() -> u64 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the echo server does, on any network: the same on a board and on a PC.
 
+use core::fmt;
+
 use zephyr_websocket::handshake::Status;
 use zephyr_websocket::handshake::server::{Acceptance, Request};
 use zephyr_websocket::hub::{Answer, Application, Body, End, PeerId, Peers};
@@ -12,16 +14,41 @@ const PAGE: Answer<'static> = Answer {
     body: Body::Static(include_bytes!("page.html")),
 };
 
+const REPORT: Answer<'static> = Answer {
+    status: Status::OK,
+    fields: &[("Content-Type", "application/json"), ("Cache-Control", "no-store")],
+    body: Body::Static(&[]),
+};
+
+/// How a report about the system is written, as JSON.
+pub type Report = fn(&mut dyn fmt::Write) -> fmt::Result;
+
 /// Echoes every message, and serves a page to try that from.
 pub struct Echo<'a> {
     /// The only origin whose pages may connect; `None` lets every page on the web in.
     pub origin: Option<&'a str>,
+    /// What is served at `/status`, if anything is.
+    pub report: Option<Report>,
+    /// The last report.
+    pub text: heapless::String<512>,
+}
+
+impl Echo<'_> {
+    fn report(&mut self) -> Answer<'_> {
+        let Some(report) = self.report else { return Answer::empty(Status::NOT_FOUND) };
+        self.text.clear();
+        match report(&mut self.text) {
+            Ok(()) => Answer { body: Body::Copied(self.text.as_bytes()), ..REPORT },
+            Err(_) => Answer::empty(Status::INTERNAL_SERVER_ERROR),
+        }
+    }
 }
 
 impl Application for Echo<'_> {
     fn respond<'r>(&'r mut self, request: &Request<'r>) -> Answer<'r> {
         match (request.method(), request.path()) {
             ("GET" | "HEAD", "/") => PAGE,
+            ("GET" | "HEAD", "/status") => self.report(),
             ("GET" | "HEAD", _) => Answer::empty(Status::NOT_FOUND),
             _ => Answer::empty(Status::METHOD_NOT_ALLOWED),
         }

@@ -4,6 +4,8 @@
 #![no_std]
 
 mod echo;
+#[cfg(CONFIG_ECHO_SERVER_STATUS)]
+mod report;
 
 use core::time::Duration;
 
@@ -17,6 +19,11 @@ use zephyr_websocket::zephyr::{Error, TcpListener, TcpNetwork, TcpStream, config
 
 const ORIGIN: Option<&str> =
     if CONFIG_ECHO_SERVER_ORIGIN.is_empty() { None } else { Some(CONFIG_ECHO_SERVER_ORIGIN) };
+
+#[cfg(CONFIG_ECHO_SERVER_STATUS)]
+const REPORT: Option<echo::Report> = Some(report::write);
+#[cfg(not(CONFIG_ECHO_SERVER_STATUS))]
+const REPORT: Option<echo::Report> = None;
 
 const IDLE_TIMEOUT: Duration = Duration::from_millis(CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS as u64);
 
@@ -48,7 +55,10 @@ fn serve() -> Result<(), Error> {
     let settings = Settings { timeouts, ..Settings::default() };
     let (slots, rx, tx) = (SLOTS.take(), RX.take(), TX.take());
     match Hub::new(TcpNetwork::new(listener), slots, rx, tx, &settings) {
-        Ok(mut hub) => hub.run(&mut echo::Echo { origin: ORIGIN }),
+        Ok(mut hub) => {
+            let text = heapless::String::new();
+            hub.run(&mut echo::Echo { origin: ORIGIN, report: REPORT, text })
+        }
         Err(error) => {
             error!("{}", error);
             Ok(())
