@@ -23,6 +23,20 @@ fn received(peer: &Peer) -> Vec<(u8, Vec<u8>)> {
     contents(&peer.received())
 }
 
+/// The messages in `frames`.
+fn whole(frames: &[(u8, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    let mut message = Vec::new();
+    for (first, payload) in frames.iter().filter(|(first, _)| first & 0x08 == 0) {
+        assert_eq!(first & 0x0F == CONTINUATION, !message.is_empty(), "not the next fragment");
+        message.extend(payload);
+        if first & FIN != 0 {
+            messages.push(std::mem::take(&mut message));
+        }
+    }
+    messages
+}
+
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -580,6 +594,72 @@ fn a_peer_that_has_gone_is_not_taken_for_the_next_one_of_its_slot() {
 }
 
 // Peers that do not read.
+
+/// No peer delays another, and none loses anything.
+#[test]
+fn a_peer_that_does_not_read_is_not_read_from_and_delays_nobody() {
+    for setup in [Setup::short(), Setup::default()] {
+        setup.run(|rig| {
+            rig.app.echoes = true;
+            let (slow, id) = rig.open();
+            let (fast, _) = rig.open();
+            slow.set_window(50);
+            let messages: Vec<Vec<u8>> =
+                (0..200).map(|number| pattern(60)[number % 60..].to_vec()).collect();
+            for message in &messages {
+                slow.send(&masked(FIN | BINARY, message));
+            }
+            rig.settle();
+            assert!(slow.unread() > 5000, "{} bytes were read", 12_000 - slow.unread());
+            let calls = slow.calls();
+            for round in 1..=100 {
+                fast.send(&masked(FIN | TEXT, b"quick"));
+                rig.settle();
+                assert_eq!(fast.received().len(), round * 7);
+            }
+            let (reads, writes) = slow.calls();
+            assert!(reads - calls.0 <= 1 && writes - calls.1 <= 1, "it is tried in vain");
+            assert_eq!(rig.app.end_of(id), None);
+            while slow.in_flight() > 0 {
+                slow.take(usize::MAX);
+                rig.settle();
+            }
+            assert!(whole(&received(&slow)) == messages);
+            assert!(rig.app.results.iter().all(Result::is_ok));
+        });
+    }
+}
+
+/// A frame that waits for room is handed out as soon as there is some, whoever made it.
+#[test]
+fn a_message_that_waited_for_room_is_handed_out_though_another_peer_made_the_room() {
+    let mut setup = Setup::short();
+    setup.slots = 2;
+    setup.run(|rig| {
+        rig.app.echoes = true;
+        let (slow, id) = rig.open();
+        let (_fast, _) = rig.open();
+        slow.set_window(40);
+        let message = pattern(50);
+        for _ in 0..4 {
+            slow.send(&masked(FIN | BINARY, &message));
+        }
+        rig.settle();
+        // Reads until there is nothing left to read, with messages in the buffer.
+        for _ in 0..2 {
+            slow.take(40);
+            rig.settle();
+        }
+        assert_eq!(slow.unread(), 0);
+        let handed_out = rig.app.messages(id).len();
+        assert!(handed_out < 4);
+        // The room is made, and found by sending, not by waiting.
+        slow.set_window(usize::MAX);
+        assert_eq!(rig.hub.peers().send_binary(id, &message), Ok(()));
+        rig.settle();
+        assert_eq!(rig.app.messages(id).len(), 4);
+    });
+}
 
 /// Without room for replies a peer is heard all the same, and the reply is refused.
 #[test]

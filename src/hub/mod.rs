@@ -40,7 +40,7 @@ use backlog::Purpose;
 use clock::{Moment, Span};
 use limits::Limits;
 use peers::chunk;
-use slot::{BLOCKED, NO_MEMORY, NO_REPLY_ROOM, OVERFLOWED, Phase, WANTS_ROOM};
+use slot::{BLOCKED, NO_MEMORY, NO_REPLY_ROOM, OVERFLOWED, Phase, WAITED, WANTS_ROOM};
 
 /// The shortest part of a transmit buffer: any control frame or refusal, and a data frame beside
 /// them.
@@ -291,10 +291,16 @@ impl<'b, N: Network> Hub<'b, N> {
                 let arrived = slot.read(room)?;
                 slot.inbox.extend(arrived);
                 self.open(application, index, now);
+                // Frames may have come behind the request.
+                if self.slots.get(index).is_some_and(|slot| slot.connection().is_some()) {
+                    return self.hand_out(application, index, now);
+                }
             }
             Phase::Open(_) if slot.reads() => {
+                let has_waited = slot.has(WAITED);
+                slot.set(WAITED, false);
                 let room = slot.inbox.room(rx);
-                if is_ready && !room.is_empty() {
+                if is_ready && !has_waited && !room.is_empty() {
                     let arrived = slot.read(room)?;
                     slot.inbox.extend(arrived);
                     if arrived > 0 {
@@ -310,10 +316,6 @@ impl<'b, N: Network> Hub<'b, N> {
                 }
             }
             _ => {}
-        }
-        // Frames may have come behind the request.
-        if matches!(self.slots.get(index).map(|slot| &slot.phase), Some(Phase::Open(_))) {
-            return self.hand_out(application, index, now);
         }
         Ok(())
     }
@@ -387,7 +389,9 @@ impl<'b, N: Network> Hub<'b, N> {
             }
             let own_tx = chunk(tx, count, index);
             if !has_room(slot, own_tx, limits) {
-                slot.flush(own_tx, now, limits)?;
+                if !slot.has(BLOCKED) {
+                    slot.flush(own_tx, now, limits)?;
+                }
                 if !has_room(slot, own_tx, limits) {
                     slot.set(NO_REPLY_ROOM, true);
                     return Ok(());

@@ -71,6 +71,8 @@ pub(super) const WANTS_ROOM: u16 = 1 << 6;
 pub(super) const OVERFLOWED: u16 = 1 << 7;
 /// There is no room for a reply, so nothing is taken from the peer.
 pub(super) const NO_REPLY_ROOM: u16 = 1 << 8;
+/// There is again, so what has arrived and waited for that comes first.
+pub(super) const WAITED: u16 = 1 << 9;
 
 /// How long to read on where the sending side cannot be ended alone: the peer may be waiting for
 /// us to go, and only what it has sent already matters.
@@ -132,7 +134,7 @@ impl<S> Slot<S> {
 
     /// Whether reading again may bring more, whatever a poll says.
     pub(super) const fn has_more(&self) -> bool {
-        self.has(MORE) && self.reads()
+        self.has(MORE | WAITED) && self.reads()
     }
 
     /// Whether what arrives is read now.
@@ -211,7 +213,10 @@ impl<S: Transport> Slot<S> {
         self.set(BLOCKED, sent != Sent::All);
         self.set(NO_MEMORY, sent == Sent::OutOfMemory);
         if count > 0 {
-            self.set(NO_REPLY_ROOM, false);
+            if self.has(NO_REPLY_ROOM) {
+                self.set(NO_REPLY_ROOM, false);
+                self.set(WAITED, true);
+            }
             if was_blocked {
                 // The peer has made room for it.
                 self.mark_alive(now);
@@ -261,7 +266,7 @@ impl<S: Transport> Slot<S> {
     pub(super) fn end_with(&mut self, rest: &'static [u8], now: Moment, limits: &Limits) {
         self.phase = Phase::Ending(rest);
         self.deadline = now.after(limits.closing_handshake);
-        self.set(BLOCKED | NO_MEMORY, false);
+        self.set(BLOCKED | NO_MEMORY | WAITED, false);
     }
 
     /// Ends the sending side once all was sent.
