@@ -661,6 +661,29 @@ fn a_message_that_waited_for_room_is_handed_out_though_another_peer_made_the_roo
     });
 }
 
+/// What was received is handed out, even where the peer has ended its side behind it.
+#[test]
+fn messages_that_waited_for_room_are_handed_out_though_the_stream_has_ended() {
+    let message = pattern(50);
+    Setup::short().run(|rig| {
+        rig.app.echoes = true;
+        let (peer, id) = rig.open();
+        peer.set_window(10);
+        for _ in 0..20 {
+            peer.send(&masked(FIN | BINARY, &message));
+        }
+        peer.end();
+        for _ in 0..200 {
+            rig.settle();
+            peer.take(10);
+        }
+        assert_eq!(rig.app.messages(id).len(), 20);
+        assert!(whole(&received(&peer)) == vec![message; 20]);
+        assert_eq!(rig.app.end_of(id), Some(Ended::Disconnected));
+        assert!(peer.closed_at().is_some());
+    });
+}
+
 /// Without room for replies a peer is heard all the same, and the reply is refused.
 #[test]
 fn without_reply_room_a_reply_is_refused_as_a_whole_and_writable_is_told_once() {

@@ -268,11 +268,23 @@ impl<'b, N: Network> Hub<'b, N> {
                 return self.lose(application, index, End::Failed(error), now);
             }
         }
-        if let Err(error) = self.receive(application, index, now) {
-            return self.lose(application, index, End::Failed(error), now);
+        match self.receive(application, index, now) {
+            Ok(()) => {}
+            // Who has ended only the own side still reads what waits.
+            Err(Error::Disconnected) if self.owes(index) => {
+                let end = End::Failed(Error::Disconnected);
+                return self.end(application, index, end, now);
+            }
+            Err(error) => return self.lose(application, index, End::Failed(error), now),
         }
         self.act_on_time(application, index, now);
         self.tell_writable(application, index, now);
+    }
+
+    /// Whether a WebSocket has something to send.
+    fn owes(&self, index: usize) -> bool {
+        let slot = self.slots.get(index);
+        slot.is_some_and(|slot| slot.connection().is_some() && !slot.backlog.is_empty())
     }
 
     fn receive(
