@@ -445,6 +445,35 @@ fn a_whole_message_may_have_131_bytes_less_than_the_buffer_however_it_comes() {
     }
 }
 
+/// Of a buffer at most 65,535 bytes are used.
+#[test]
+fn the_limit_of_a_message_counts_what_is_used_of_a_longer_buffer() {
+    const LIMIT: usize = 65_535 - 131;
+    let mut setup = Setup { rx: 100_000, tx: 100_000, slots: 1, ..Setup::default() };
+    setup.settings.delivery = Delivery::Messages;
+    for size in [1000, LIMIT + 1] {
+        let fragments = |len: usize| {
+            let message = pattern(len);
+            let count = len.div_ceil(size);
+            let fragments = message.chunks(size).enumerate().map(|(index, fragment)| {
+                let opcode = if index == 0 { BINARY } else { CONTINUATION };
+                masked(if index + 1 == count { FIN | opcode } else { opcode }, fragment)
+            });
+            fragments.collect::<Vec<_>>().concat()
+        };
+        setup.run(|rig| {
+            let (peer, id) = rig.open();
+            peer.send(&fragments(LIMIT));
+            rig.settle();
+            assert!(rig.app.messages(id) == [(MessageKind::Binary, pattern(LIMIT))]);
+            peer.send(&fragments(LIMIT + 1));
+            rig.settle();
+            assert_eq!(rig.app.end_of(id), Some(Ended::TooBig));
+            assert_eq!(received(&peer).pop(), Some((CLOSE, close_payload(1009, ""))));
+        });
+    }
+}
+
 /// A message of any length passes through the buffers, and its echo too.
 #[test]
 fn a_message_longer_than_any_buffer_is_echoed() {

@@ -36,7 +36,7 @@ pub use network::{Network, Readiness, Waiting};
 pub use peers::{PeerId, Peers};
 pub use slot::Slot;
 
-use backlog::Purpose;
+use backlog::{Purpose, usable};
 use clock::{Moment, Span};
 use limits::Limits;
 use peers::chunk;
@@ -393,7 +393,7 @@ impl<'b, N: Network> Hub<'b, N> {
         let Self { slots, rx, tx, limits, .. } = self;
         let count = slots.len();
         let rx = chunk(rx, count, index);
-        let message_limit = rx.len().saturating_sub(MIN_RX_BUFFER);
+        let message_limit = usable(rx.len()).saturating_sub(MIN_RX_BUFFER);
         loop {
             let Some(slot) = slots.get_mut(index) else { return Ok(()) };
             if slot.inbox.is_empty() || slot.has(OVERFLOWED) {
