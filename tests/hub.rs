@@ -1232,6 +1232,55 @@ fn nothing_to_do_is_nothing_done() {
 
 // The end of the hub.
 
+/// A peer in each state: what it reads, and how it ends.
+#[test]
+fn a_hub_that_is_stopped_tells_every_peer_and_ends_in_time() {
+    let setup = with_timeouts(|timeouts| timeouts.closing_handshake = ms(10_000));
+    at_any_time(&Setup { slots: 5, ..setup }, |rig| {
+        let (clean, clean_id) = rig.open();
+        let (silent, silent_id) = rig.open();
+        let (full, full_id) = rig.open();
+        full.set_window(0);
+        rig.hub.peers().send_binary(full_id, &[1; 300]).unwrap();
+        let opening = rig.send(b"GET / HT");
+        let (ended, ended_id) = rig.open();
+        ended.send(&masked(CLOSE, b""));
+        rig.settle();
+        let refused = rig.send(&request());
+        assert_eq!(refused.received(), Settings::default().busy);
+        let late = rig.sim.connect();
+        rig.hub.stop(CloseCode::GOING_AWAY, ms(500));
+        let waits = rig.sim.waits();
+        rig.settle();
+        assert!(!rig.hub.is_stopped());
+        let goodbye = (CLOSE, close_payload(1001, ""));
+        for peer in [&clean, &silent] {
+            assert_eq!(received(peer), std::slice::from_ref(&goodbye));
+        }
+        assert_eq!(opening.received(), Settings::default().busy);
+        clean.send(&masked(CLOSE, &close_payload(1001, "")));
+        clean.end();
+        rig.settle();
+        assert_eq!(rig.app.end_of(clean_id), Some(Ended::Closed(Some(1001))));
+        assert!(clean.closed_at().is_some());
+        rig.run(499);
+        assert!(!rig.hub.is_stopped());
+        rig.run(1);
+        assert!(rig.hub.is_stopped());
+        for (peer, id) in [(&silent, silent_id), (&full, full_id)] {
+            assert_eq!(rig.app.end_of(id), Some(Ended::TimedOut(Timeout::Shutdown)));
+            assert_eq!(peer.closed_at(), Some(rig.sim.now()));
+        }
+        assert_eq!(rig.app.end_of(ended_id), Some(Ended::Closed(None)));
+        for peer in [&opening, &ended, &refused] {
+            assert_eq!(peer.closed_at(), Some(rig.sim.now()));
+        }
+        assert_eq!(late.received(), b"");
+        assert!(rig.sim.waits() - waits <= 20, "{}", rig.sim.waits() - waits);
+        assert_eq!(rig.hub.run(&mut rig.app), Ok(()));
+    });
+}
+
 /// Nobody is there to wait for.
 #[test]
 fn an_empty_hub_stops_at_once() {
@@ -1239,6 +1288,21 @@ fn an_empty_hub_stops_at_once() {
         rig.hub.stop(CloseCode::GOING_AWAY, ms(500));
         assert!(rig.hub.is_stopped());
         assert_eq!(rig.hub.run(&mut rig.app), Ok(()));
+    });
+}
+
+/// A peer that is refused is no reason to stay.
+#[test]
+fn a_refused_peer_does_not_outlast_the_stop() {
+    let setup = with_timeouts(|timeouts| timeouts.closing_handshake = ms(10_000));
+    Setup { slots: 1, ..setup }.run(|rig| {
+        let (peer, _) = rig.open();
+        let refused = rig.send(&request());
+        rig.hub.stop(CloseCode::GOING_AWAY, ms(500));
+        peer.reset();
+        rig.run(500);
+        assert!(rig.hub.is_stopped());
+        assert_eq!(refused.closed_at(), Some(500));
     });
 }
 

@@ -245,7 +245,8 @@ impl<'b, N: Network> Hub<'b, N> {
     /// Whom there was no slot for.
     fn serve_refused(&mut self, now: Moment) {
         let slot = &mut self.refused;
-        let passed = slot.hard_deadline().is_some_and(|at| at.has_passed(now));
+        let deadlines = [slot.hard_deadline(), self.stop_by];
+        let passed = deadlines.into_iter().flatten().any(|at| at.has_passed(now));
         let sent = slot.flush(&[], now, &self.limits);
         slot.end_sending(now, &self.limits);
         if passed || sent.is_err() || !drain(slot) {
