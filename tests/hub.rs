@@ -104,6 +104,23 @@ fn an_acceptance_that_does_not_fit_is_answered_with_500() {
     });
 }
 
+/// Behind the longest acceptance there is still room for a Close frame.
+#[test]
+fn an_acceptance_leaves_room_to_close() {
+    Setup { tx: MIN_HUB_TX_BUFFER, ..Setup::default() }.run(|rig| {
+        rig.app.closes_at_once = true;
+        let request = head("GET /just-fits HTTP/1.1", &REQUEST_FIELDS);
+        let peer = rig.send(&request);
+        let answer = peer.received();
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
+        assert_eq!(rig.app.results, [Ok(())]);
+        let close = unmasked(CLOSE, &close_payload(1000, ""));
+        assert!(answer.ends_with(&[b"\r\n\r\n", &close[..]].concat()), "{}", answer.escape_ascii());
+        let request = head("GET /one-more HTTP/1.1", &REQUEST_FIELDS);
+        assert!(rig.answer_to(&request).starts_with("HTTP/1.1 500 "));
+    });
+}
+
 #[test]
 fn requests_for_no_websocket_are_answered_by_the_application() {
     Setup::default().run(|rig| {

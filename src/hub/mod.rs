@@ -359,7 +359,9 @@ impl<'b, N: Network> Hub<'b, N> {
             Ok(()) => match application.open(id, &request) {
                 Err(answer) => answer,
                 Ok(acceptance) => {
-                    let free = slot.backlog.free(tx);
+                    // A Close frame has to fit behind it.
+                    let room = slot.backlog.room(tx, Purpose::Control);
+                    let free = slot.backlog.free(tx).get_mut(..room).unwrap_or_default();
                     match acceptance.encode(handshake, &request, free) {
                         // The system's hash function may have failed.
                         Ok(_) if handshake.verdict().is_err() => {
