@@ -767,6 +767,27 @@ fn without_reply_room_a_reply_is_refused_as_a_whole_and_writable_is_told_once() 
     });
 }
 
+/// A frame that no empty buffer holds is not the peer's fault.
+#[test]
+fn a_frame_that_never_fits_is_too_large_whatever_waits() {
+    for overflow in [Overflow::Refuse, Overflow::Close] {
+        let mut setup = Setup::default();
+        setup.settings.overflow = overflow;
+        setup.run(|rig| {
+            let (peer, id) = rig.open();
+            peer.set_window(0);
+            assert_eq!(rig.hub.peers().send_binary(id, &[1; 100]), Ok(()));
+            rig.settle();
+            let sent = rig.hub.peers().send_binary(id, &[2; 400]);
+            assert_eq!(sent, Err(UsageError::BufferTooSmall));
+            peer.set_window(usize::MAX);
+            rig.settle();
+            assert_eq!(received(&peer), [(FIN | BINARY, vec![1; 100])]);
+            assert_eq!((rig.app.writables(id), rig.app.end_of(id)), (0, None));
+        });
+    }
+}
+
 /// A peer that is to be given up is told so with 1013, at once.
 #[test]
 fn a_peer_that_does_not_read_is_given_up_with_1013_where_that_was_chosen() {

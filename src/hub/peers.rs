@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The open connections of a hub, as an application sends to them.
 
-use super::backlog::Purpose;
+use super::backlog::{Backlog, Purpose};
 use super::clock::Moment;
 use super::limits::{Limits, Overflow};
 use super::slot::{OVERFLOWED, Slot, WANTS_ROOM};
@@ -212,6 +212,9 @@ fn put_data<S: Transport>(
     now: Moment,
 ) -> Result<(), UsageError> {
     let parts = [header, payload, &[]];
+    if header.len().saturating_add(payload.len()) > Backlog::EMPTY.room(tx, Purpose::Data) {
+        return Err(UsageError::BufferTooSmall);
+    }
     let mut fits = slot.backlog.put(tx, parts, Purpose::Data);
     if !fits {
         // An error comes again when the hub serves the connection.
@@ -222,9 +225,6 @@ fn put_data<S: Transport>(
         slot.phase = super::slot::Phase::Open(next);
         slot.mark_used(now);
         return Ok(());
-    }
-    if slot.backlog.is_empty() {
-        return Err(UsageError::BufferTooSmall);
     }
     slot.set(WANTS_ROOM, true);
     slot.set(OVERFLOWED, limits.overflow == Overflow::Close);
