@@ -767,6 +767,26 @@ fn without_reply_room_a_reply_is_refused_as_a_whole_and_writable_is_told_once() 
     });
 }
 
+/// A Ping that is refused for lack of room is as good a reason to be told.
+#[test]
+fn writable_is_told_after_a_ping_was_refused() {
+    Setup::short().run(|rig| {
+        let (peer, id) = rig.open();
+        peer.set_window(1);
+        let mut count = 0;
+        while rig.hub.peers().ping(id, &[1; 125]).is_ok() {
+            count += 1;
+            rig.settle();
+        }
+        assert_eq!(rig.hub.peers().ping(id, &[1; 125]), Err(UsageError::BacklogFull));
+        assert_eq!(rig.app.writables(id), 0);
+        peer.set_window(usize::MAX);
+        rig.settle();
+        assert_eq!(rig.app.writables(id), 1);
+        assert_eq!(received(&peer), vec![(PING, vec![1; 125]); count]);
+    });
+}
+
 /// A frame that no empty buffer holds is not the peer's fault.
 #[test]
 fn a_frame_that_never_fits_is_too_large_whatever_waits() {

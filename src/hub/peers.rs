@@ -158,11 +158,16 @@ impl<S: Transport> Peers<'_, S> {
     /// # Errors
     /// See [`Peers`].
     pub fn ping(&mut self, peer: PeerId, payload: &[u8]) -> Result<(), UsageError> {
+        let (limits, now) = (self.limits, self.now);
         let (slot, tx) = self.open(peer)?;
-        match slot.control(tx, Opcode::Ping, [payload, &[]], Purpose::Control)? {
-            true => Ok(()),
-            false => Err(UsageError::BacklogFull),
+        let parts = [payload, &[]];
+        let mut fits = slot.control(tx, Opcode::Ping, parts, Purpose::Control)?;
+        if !fits {
+            // An error comes again when the hub serves the connection.
+            let _ = slot.flush(tx, now, limits);
+            fits = slot.control(tx, Opcode::Ping, parts, Purpose::Control)?;
         }
+        if fits { Ok(()) } else { Err(overflow(slot, limits)) }
     }
 
     /// Begins the closing handshake (RFC 6455 section 7.1.2). A reason is left out where the
@@ -226,9 +231,14 @@ fn put_data<S: Transport>(
         slot.mark_used(now);
         return Ok(());
     }
+    Err(overflow(slot, limits))
+}
+
+/// What is refused for lack of room has its consequences.
+fn overflow<S>(slot: &Slot<S>, limits: &Limits) -> UsageError {
     slot.set(WANTS_ROOM, true);
     slot.set(OVERFLOWED, limits.overflow == Overflow::Close);
-    Err(UsageError::BacklogFull)
+    UsageError::BacklogFull
 }
 
 /// The part of `buffer` that belongs to one of `count` connections.
