@@ -840,6 +840,24 @@ fn a_peer_that_does_not_read_is_given_up_with_1013_where_that_was_chosen() {
     });
 }
 
+/// Sent from outside of a turn, too.
+#[test]
+fn a_peer_that_overflows_between_turns_is_given_up_in_the_next() {
+    let mut setup = Setup::default();
+    setup.settings.overflow = Overflow::Close;
+    setup.run(|rig| {
+        let (peer, id) = rig.open();
+        peer.set_window(0);
+        rig.hub.peers().send_binary(id, &[5; 300]).unwrap();
+        rig.settle();
+        let sent = rig.hub.peers().send_binary(id, &[5; 300]);
+        assert_eq!(sent, Err(UsageError::BacklogFull));
+        assert_eq!(rig.hub.peers().count(), 0);
+        rig.settle();
+        assert_eq!(rig.app.end_of(id), Some(Ended::Overflowed));
+    });
+}
+
 #[test]
 fn a_broadcast_reaches_all_that_can_take_it() {
     Setup { slots: 6, ..Setup::default() }.run(|rig| {

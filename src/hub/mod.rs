@@ -194,7 +194,7 @@ impl<'b, N: Network> Hub<'b, N> {
             at_most(at.left(now));
         }
         for slot in self.slots.iter().chain(core::iter::once(&self.refused)) {
-            if slot.has_more() || slot.is_unsent() {
+            if slot.has_more() || slot.is_unsent() || slot.has(OVERFLOWED) {
                 return Some(Span::ZERO);
             }
             if slot.has(NO_MEMORY) {

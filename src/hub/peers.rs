@@ -55,7 +55,7 @@ impl<S: Transport> Peers<'_, S> {
     /// All that are open.
     pub fn ids(&self) -> impl Iterator<Item = PeerId> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let is_open = slot.connection()?.state() == State::Open;
+            let is_open = slot.connection()?.state() == State::Open && !slot.has(OVERFLOWED);
             is_open.then_some(PeerId { index: index as u16, generation: slot.generation })
         })
     }
