@@ -598,6 +598,21 @@ fn arguments_that_cannot_work_are_refused() {
     });
 }
 
+/// The promise of [`zephyr_websocket::hub::Peers::room`], for every length of a buffer.
+#[test]
+fn the_room_is_what_a_fragment_can_have_and_no_byte_less() {
+    for tx in MIN_HUB_TX_BUFFER..MIN_HUB_TX_BUFFER + 100 {
+        Setup { tx, slots: 1, ..Setup::default() }.run(|rig| {
+            let (_peer, id) = rig.open();
+            let mut peers = rig.hub.peers();
+            let room = peers.room(id);
+            let longer = vec![0; room + 1];
+            assert_eq!(peers.send_binary(id, &longer), Err(UsageError::BufferTooSmall), "{tx}");
+            assert_eq!(peers.send_binary(id, &longer[1..]), Ok(()), "{tx}");
+        });
+    }
+}
+
 /// RFC 6455 section 5.5.3; Control frames.
 #[test]
 fn pings_of_both_sides_are_answered() {

@@ -85,7 +85,8 @@ impl<S: Transport> Peers<'_, S> {
     pub fn room(&mut self, peer: PeerId) -> usize {
         let Ok((slot, tx)) = self.open(peer) else { return 0 };
         let room = slot.backlog.room(tx, Purpose::Data);
-        room.saturating_sub(if room < 128 { 2 } else { 4 })
+        // A header of 2 bytes goes before up to 125, one of 4 before more.
+        room.saturating_sub(2).min(125).max(room.saturating_sub(4))
     }
 
     /// Sends a text message in one frame.
