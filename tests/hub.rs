@@ -1015,6 +1015,24 @@ fn a_write_without_memory_is_tried_again_every_10_ms() {
     });
 }
 
+/// Memory that comes back is not the peer's doing.
+#[test]
+fn memory_that_comes_back_is_no_sign_of_life() {
+    let setup = with_timeouts(|timeouts| {
+        timeouts.ping = Some(ms(1000));
+        timeouts.pong = ms(200);
+    });
+    setup.run(|rig| {
+        let (peer, id) = rig.open();
+        peer.fail_writes([Fault::OutOfMemory]);
+        rig.run(1199);
+        assert_eq!(received(&peer), [(PING, vec![])]);
+        assert_eq!(rig.app.end_of(id), None);
+        rig.run(1);
+        assert_eq!(rig.app.end_of(id), Some(Ended::TimedOut(Timeout::Pong)));
+    });
+}
+
 /// A reset at each point of a connection's life ends that one only.
 #[test]
 fn a_reset_ends_one_connection_at_whatever_point() {

@@ -209,6 +209,7 @@ impl<S: Transport> Slot<S> {
         let mut count = 0;
         let sent = self.backlog.flush(stream, tx, rest, &mut count)?;
         let was_blocked = self.has(BLOCKED);
+        let was_full = was_blocked && !self.has(NO_MEMORY);
         self.set(WRITABLE, false);
         self.set(BLOCKED, sent != Sent::All);
         self.set(NO_MEMORY, sent == Sent::OutOfMemory);
@@ -217,7 +218,7 @@ impl<S: Transport> Slot<S> {
                 self.set(NO_REPLY_ROOM, false);
                 self.set(WAITED, true);
             }
-            if was_blocked {
+            if was_full {
                 // The peer has made room for it.
                 self.mark_alive(now);
             }
