@@ -1237,6 +1237,36 @@ fn a_ping_that_has_not_left_does_not_count_against_the_peer() {
     });
 }
 
+#[test]
+fn a_peer_without_messages_is_closed_with_1001() {
+    let setup = with_timeouts(|timeouts| {
+        timeouts.ping = Some(ms(300));
+        timeouts.pong = ms(1950);
+        timeouts.idle = Some(ms(1000));
+        timeouts.closing_handshake = ms(700);
+    });
+    at_any_time(&setup, |rig| {
+        let (peer, id) = rig.open();
+        rig.run(900);
+        // Pings and Pongs do not count.
+        peer.send(&masked(PING, b""));
+        rig.run(50);
+        peer.send(&masked(FIN | TEXT, b"counts"));
+        rig.run(999);
+        rig.hub.peers().send_text(id, "counts too").unwrap();
+        rig.run(999);
+        assert_eq!(rig.app.end_of(id), None);
+        rig.run(1);
+        assert_eq!(rig.app.end_of(id), Some(Ended::TimedOut(Timeout::Idle)));
+        assert_eq!(received(&peer).pop(), Some((CLOSE, close_payload(1001, ""))));
+        // The Ping that was not answered is no matter any more.
+        rig.run(699);
+        assert_eq!(peer.closed_at(), None);
+        rig.run(1);
+        assert_eq!(peer.closed_at(), Some(rig.sim.now()));
+    });
+}
+
 /// Life cycle: a peer that sends for ever and never reads.
 #[test]
 fn a_peer_that_does_not_take_what_it_is_sent_is_given_up() {

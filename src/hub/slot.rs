@@ -223,8 +223,7 @@ impl<S: Transport> Slot<S> {
                 self.mark_alive(now);
             }
         }
-        let is_open = self.connection().is_some_and(|connection| !connection.is_close_sent());
-        if is_open && sent != Sent::All && (!was_blocked || self.backlog.earns_time()) {
+        if self.is_open() && sent != Sent::All && (!was_blocked || self.backlog.earns_time()) {
             self.backlog.earns_time();
             self.deadline = now.after(limits.send);
         }
@@ -294,24 +293,27 @@ impl<S: Transport> Slot<S> {
         }
     }
 
+    /// Whether a WebSocket can be sent to: no Close frame was.
+    fn is_open(&self) -> bool {
+        self.connection().is_some_and(|connection| !connection.is_close_sent())
+    }
+
     /// When a Ping is due, if one is.
     fn ping_at(&self, limits: &Limits) -> Option<Moment> {
-        let is_quiet = !self.has(PINGED | BLOCKED);
-        let is_open = self.connection().is_some_and(|connection| !connection.is_close_sent());
-        limits.ping.filter(|_| is_quiet && is_open).map(|span| self.alive_at.after(span))
+        let is_quiet = self.is_open() && !self.has(PINGED | BLOCKED);
+        limits.ping.filter(|_| is_quiet).map(|span| self.alive_at.after(span))
     }
 
     /// When a Ping counts as not answered.
     pub(super) fn pong_by(&self, limits: &Limits) -> Option<Moment> {
-        let waits = self.has(PINGED) && !self.has(BLOCKED);
+        let waits = self.is_open() && self.has(PINGED) && !self.has(BLOCKED);
         let ping = limits.ping.filter(|_| waits)?;
         Some(self.alive_at.after(ping).after(limits.pong))
     }
 
     /// When the connection counts as not used.
     pub(super) fn idle_by(&self, limits: &Limits) -> Option<Moment> {
-        let is_open = self.connection().is_some_and(|connection| !connection.is_close_sent());
-        limits.idle.filter(|_| is_open).map(|span| self.used_at.after(span))
+        limits.idle.filter(|_| self.is_open()).map(|span| self.used_at.after(span))
     }
 
     /// By when the phase has to be over, or what waits to be sent has to have left.
