@@ -227,6 +227,46 @@ fn a_page_longer_than_the_buffers_leaves_while_websockets_go_on() {
     });
 }
 
+/// How long a page takes is a matter of its length: only a peer that stops reading is given up.
+#[test]
+fn a_page_may_take_longer_than_a_timeout_if_the_peer_goes_on_reading() {
+    let setup = with_timeouts(|timeouts| {
+        timeouts.send = ms(100);
+        timeouts.closing_handshake = ms(100);
+    });
+    setup.run(|rig| {
+        let peer = rig.sim.connect();
+        peer.set_window(300);
+        peer.send(&get("/page", &[]));
+        for _ in 0..30 {
+            rig.run(20);
+            peer.take(150);
+        }
+        assert_eq!(peer.closed_at(), None);
+        peer.set_window(usize::MAX);
+        rig.settle();
+        assert!(peer.received().ends_with(&PAGE));
+        assert!(peer.is_shut_down());
+        // The same, with a peer that stops.
+        let peer = rig.sim.connect();
+        peer.set_window(300);
+        peer.send(&get("/page", &[]));
+        rig.run(99);
+        assert_eq!(peer.closed_at(), None);
+        rig.run(1);
+        assert_eq!(peer.closed_at(), Some(rig.sim.now()));
+        // And with one that reads so little that it would hold the slot for ever.
+        let peer = rig.sim.connect();
+        peer.set_window(300);
+        peer.send(&get("/page", &[]));
+        for _ in 0..100 {
+            rig.run(50);
+            peer.take(1);
+        }
+        assert!(peer.closed_at().is_some());
+    });
+}
+
 // Accepting.
 
 #[test]

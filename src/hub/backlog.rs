@@ -135,11 +135,13 @@ impl Backlog {
         Ok(Sent::All)
     }
 
-    /// Whether all that waited when this was last true has left: the peer gets more time.
-    pub(super) fn earns_time(&mut self) -> bool {
+    /// Whether all that was asked for when this was last true has left, so that the peer gets more
+    /// time: for as much as waits now, or `at_most` of it and of the `rest` behind it.
+    pub(super) fn earns_time(&mut self, rest: usize, at_most: usize) -> bool {
         let earned = self.due == 0;
         if earned {
-            self.due = self.len().max(1) as u16;
+            let waiting = self.len().saturating_add(rest);
+            self.due = usable(waiting.min(at_most)).max(1) as u16;
         }
         earned
     }

@@ -60,7 +60,8 @@ pub struct Timeouts {
     /// Without a message in either direction before the connection is closed with 1001; Pings and
     /// Pongs do not count. `None` never closes it.
     pub idle: Option<Duration>,
-    /// For the peer to take what waits for it.
+    /// For the peer to take what waits for it; of a long page, as much as the transmit buffer
+    /// would hold, and again for the next as much.
     pub send: Duration,
     /// For the peer's Close frame, and again for its end of the stream.
     pub closing_handshake: Duration,

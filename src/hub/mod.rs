@@ -130,7 +130,9 @@ impl<'b, N: Network> Hub<'b, N> {
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let tx = chunk(self.tx, count, index);
             match &slot.phase {
-                Phase::Opening(_) => slot.end_with(self.limits.busy, now, &self.limits),
+                Phase::Opening(_) => {
+                    slot.end_with(self.limits.busy, now, self.limits.closing_handshake)
+                }
                 Phase::Open(connection) if !connection.is_close_sent() => {
                     slot.close(tx, Some(code), "");
                     slot.deadline = now.after(self.limits.closing_handshake);
@@ -452,7 +454,7 @@ impl<'b, N: Network> Hub<'b, N> {
                 Opcode::Close => {
                     let close = CloseFrame::of(rx.get(place).unwrap_or_default());
                     slot.close(own_tx, close.code, "");
-                    slot.end_with(&[], now, limits);
+                    slot.end_with(&[], now, limits.closing_handshake);
                     let mut peers = Peers { slots, tx, limits, now };
                     application.closed(&mut peers, id, End::Closed(close));
                     return Ok(());
@@ -555,7 +557,7 @@ impl<'b, N: Network> Hub<'b, N> {
     ) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let id = PeerId { index: index as u16, generation: slot.generation };
-        slot.end_with(&[], now, &self.limits);
+        slot.end_with(&[], now, self.limits.closing_handshake);
         application.closed(&mut self.peers_at(now), id, end);
     }
 
@@ -591,7 +593,7 @@ fn refuse<S: Transport>(slot: &mut Slot<S>, tx: &mut [u8], now: Moment, limits: 
         // Every refusal fits the shortest buffer.
         slot.backlog.put(tx, [reply.as_bytes(), &[], &[]], Purpose::Last);
     }
-    slot.end_with(&[], now, limits);
+    slot.end_with(&[], now, limits.closing_handshake);
 }
 
 /// Answers a request that opens no WebSocket, and ends the connection.
@@ -611,7 +613,7 @@ fn answer_with<S: Transport>(
             put_answer(slot, tx, &error, is_head).unwrap_or_default()
         }
     };
-    slot.end_with(rest, now, limits);
+    slot.end_with(rest, now, limits.send);
 }
 
 /// Puts the head in line, and a body that has to be copied; returns the body that has not.

@@ -3,6 +3,7 @@
 
 use core::cell::Cell;
 
+use super::MIN_HUB_TX_BUFFER;
 use super::backlog::{Backlog, Purpose, Sent};
 use super::clock::{Moment, Span};
 use super::inbox::Inbox;
@@ -208,6 +209,7 @@ impl<S: Transport> Slot<S> {
         };
         let mut count = 0;
         let sent = self.backlog.flush(stream, tx, rest, &mut count)?;
+        let rest = rest.len();
         let was_blocked = self.has(BLOCKED);
         let was_full = was_blocked && !self.has(NO_MEMORY);
         self.set(WRITABLE, false);
@@ -223,8 +225,11 @@ impl<S: Transport> Slot<S> {
                 self.mark_alive(now);
             }
         }
-        if self.is_open() && sent != Sent::All && (!was_blocked || self.backlog.earns_time()) {
-            self.backlog.earns_time();
+        let at_most = tx.len().max(MIN_HUB_TX_BUFFER);
+        if sent != Sent::All
+            && self.backlog.earns_time(rest, at_most)
+            && (self.is_open() || was_blocked && rest > 0)
+        {
             self.deadline = now.after(limits.send);
         }
         Ok(())
@@ -263,9 +268,9 @@ impl<S: Transport> Slot<S> {
     }
 
     /// Lets what waits, and then `rest`, be the last that is sent.
-    pub(super) fn end_with(&mut self, rest: &'static [u8], now: Moment, limits: &Limits) {
+    pub(super) fn end_with(&mut self, rest: &'static [u8], now: Moment, timeout: Span) {
         self.phase = Phase::Ending(rest);
-        self.deadline = now.after(limits.closing_handshake);
+        self.deadline = now.after(timeout);
         self.set(BLOCKED | NO_MEMORY | WAITED, false);
     }
 
