@@ -62,6 +62,10 @@ impl<'a> Url<'a> {
 
 /// Host and port of `host:port`, `[address]:port` or either without a port.
 fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
+    // With a password, what stands behind the first colon is no port.
+    if authority.contains('@') {
+        return None;
+    }
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => {
             let (address, after) = bracketed.split_once(']')?;
@@ -79,7 +83,7 @@ fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
             Some((host, port)) => (host, Some(port)),
         },
     };
-    let is_host = |byte: u8| byte.is_ascii_graphic() && !b"@[]\\<>^`{|}\"".contains(&byte);
+    let is_host = |byte: u8| byte.is_ascii_graphic() && !b"[]\\<>^`{|}\"".contains(&byte);
     (!host.is_empty() && host.bytes().all(is_host)).then_some((host, port))
 }
 
@@ -122,6 +126,7 @@ mod tests {
             ("ws://", UrlError::Host),
             ("ws:///path", UrlError::Host),
             ("ws://user@h/", UrlError::Host),
+            ("ws://user:password@h/", UrlError::Host),
             ("ws://[::1/", UrlError::Host),
             ("ws://[::1]x/", UrlError::Host),
             ("ws://[]/", UrlError::Host),
