@@ -157,7 +157,8 @@ impl<R: Role> Connection<R> {
     ///
     /// # Errors
     /// The peer broke a rule: fail the connection with a Close frame of the error's
-    /// [`close_code`](ProtocolError::close_code). The error stays, and all input is consumed.
+    /// [`close_code`](ProtocolError::close_code). The error stays, and from the next call on all
+    /// input is consumed; how much of it this one leaves means nothing.
     // Inlined, so that the frame's parts stay in registers.
     #[inline(always)]
     pub fn receive<'a>(

@@ -101,7 +101,9 @@ pub enum UsageError {
 
 /// Why a server refuses an opening handshake (RFC 6455 section 4.2).
 ///
-/// Where several reasons apply, the first in this order is given.
+/// Where several reasons apply, the first in this order is given; that it is HTTP/1.0, a case of
+/// [`NotWebSocket`](Self::NotWebSocket), comes before a missing `Host` and the method. What is not
+/// HTTP, and what is repeated or has a wrong value, is told as soon as it is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// Not HTTP as RFC 9112 has it: no request line, a line folded or without a colon, a bare CR

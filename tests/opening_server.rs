@@ -298,6 +298,10 @@ fn another_method_is_refused_with_405() {
 fn http_1_0_has_no_upgrade_and_other_major_versions_are_not_spoken() {
     let of_version = |version: &str| head(&format!("GET /chat {version}"), &REQUEST_FIELDS);
     assert_refused(&of_version("HTTP/1.0"), RequestError::NotWebSocket, 426);
+    // Before the rules that only HTTP/1.1 has, and before the method.
+    for line in ["GET / HTTP/1.0", "POST / HTTP/1.0"] {
+        assert_refused(&head(line, &[]), RequestError::NotWebSocket, 426);
+    }
     assert_accepted(&of_version("HTTP/1.2"));
     for version in ["HTTP/0.9", "HTTP/2.0", "HTTP/3.0", "HTTP/9.9"] {
         assert_refused(&of_version(version), RequestError::HttpVersion, 505);
