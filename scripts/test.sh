@@ -87,6 +87,7 @@ part format formatted
 part clippy linted
 part 'tests of the PC build' cargo test
 part documentation documented
+part fuzzing scripts/fuzz.sh 10
 part 'Cortex-M4 size and conversations' scripts/size.sh
 for role in server client; do
     part "Autobahn host $role" scripts/autobahn.sh host "$role"
