@@ -4,7 +4,8 @@
 //!
 //! Input: a byte of which bit 0 is the role, bit 1 says whether a blocked write uses up the
 //! deadline, bit 2 whether entropy ends after as many keys as the next byte says, and the rest is
-//! the length of the transmit buffer; then the calls, see [`Step`].
+//! how much longer the transmit buffer is than it must be, where 0 also lets one payload be long.
+//! Then the calls: the lowest three bits of a byte say which one, as in `Model::step`.
 
 #![no_main]
 
