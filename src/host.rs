@@ -283,8 +283,11 @@ impl Handle for TcpHandle {
     }
 
     fn wait_writable(&mut self, refused: bool) -> io::Result<()> {
-        if refused {
-            std::thread::sleep(Duration::from_millis(1));
+        if refused && self.deadline != Deadline::Now {
+            let moment = Duration::from_millis(1);
+            let left = if let Deadline::At(at) = self.deadline { time_left(at)? } else { moment };
+            std::thread::sleep(left.min(moment));
+            return Ok(());
         }
         wait(&self.stream, rustix::event::PollFlags::OUT, self.deadline).map(drop)
     }

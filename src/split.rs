@@ -76,7 +76,7 @@ pub trait Handle: Read {
 
     /// Waits until the stream takes bytes, has failed, or perhaps does neither: the caller tries
     /// again. `refused` says that it took none although the last call said that it would: then
-    /// this MUST wait some milliseconds, for what else it lacks.
+    /// this MUST wait a few milliseconds, for what else it lacks, and no longer.
     ///
     /// # Errors
     /// [`embedded_io::ErrorKind::TimedOut`] when the deadline has passed.
@@ -247,6 +247,7 @@ impl<'b, T: SplitTransport, R: KeySource, L: Locks> ReceiveHalf<'_, 'b, T, R, L>
                 Step::Read { or_writable } => {
                     let reader = &mut *self.reader;
                     if or_writable && is_promised {
+                        // For a moment: receiving must go on.
                         uninterrupted(|| reader.wait_writable(true))?;
                     }
                     let count = self.received.fill_by(|room| {
@@ -263,7 +264,7 @@ impl<'b, T: SplitTransport, R: KeySource, L: Locks> ReceiveHalf<'_, 'b, T, R, L>
                 }
                 Step::Room => {
                     uninterrupted(|| self.reader.wait_writable(is_promised))?;
-                    is_promised = true;
+                    is_promised = !is_promised;
                 }
             }
         }
@@ -545,8 +546,9 @@ fn advance<'b, T: SplitTransport, R: KeySource, L: Locks>(
             (result, sender.unsent() != unsent)
         });
         let Err(Error::TimedOut) = result else { return result };
-        uninterrupted(|| handle.wait_writable(is_promised && !is_moving))?;
-        is_promised = true;
+        let refused = is_promised && !is_moving;
+        uninterrupted(|| handle.wait_writable(refused))?;
+        is_promised = !refused;
     }
 }
 

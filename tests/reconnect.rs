@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::*;
 use zephyr_websocket::handshake::Head;
@@ -284,7 +284,9 @@ fn the_last_error_is_told() {
 /// The example, which `cargo test` has built unless it was told to build this test only.
 struct Client {
     child: Child,
+    /// What it prints, and what it says on standard error.
     lines: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Client {
@@ -302,29 +304,31 @@ impl Client {
             .unwrap_or_else(|error| {
                 panic!("{}: {error}: cargo build --examples --features std", path.display())
             });
-        let (sender, lines) = channel();
-        let outputs: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for output in outputs {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(output).lines() {
-                    // Nobody asks any more once the test is over.
-                    let _ = sender.send(line.unwrap());
-                }
-            });
-        }
-        Self { child, lines }
+        let lines = lines_of(child.stdout.take().unwrap());
+        let errors = lines_of(child.stderr.take().unwrap());
+        Self { child, lines, errors }
     }
+}
 
-    /// Waits for a line that has all of `parts`.
-    fn wait_for(&self, parts: &[&str]) {
-        let mut seen = Vec::new();
-        while !seen.last().is_some_and(|line: &String| parts.iter().all(|part| line.contains(part)))
-        {
-            let line = self.lines.recv_timeout(WATCHDOG);
-            seen.push(line.unwrap_or_else(|_| panic!("no {parts:?} in {seen:?}")));
+fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            // Nobody asks any more once the test is over.
+            let _ = sender.send(line.unwrap());
         }
+    });
+    lines
+}
+
+/// Waits for a line that has all of `parts`.
+#[track_caller]
+fn wait_for(lines: &Receiver<String>, parts: &[&str]) {
+    let end = Instant::now() + WATCHDOG;
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(|line: &String| parts.iter().all(|part| line.contains(part))) {
+        let line = lines.recv_timeout(end.saturating_duration_since(Instant::now()));
+        seen.push(line.unwrap_or_else(|_| panic!("no {parts:?} in {seen:?}")));
     }
 }
 
@@ -369,11 +373,11 @@ fn a_client_outlives_its_server() {
         &url,
     ]);
     serve_and_die(&listener, "first news");
-    client.wait_for(&["first news"]);
-    client.wait_for(&["disconnected", "connecting again"]);
+    wait_for(&client.lines, &["first news"]);
+    wait_for(&client.errors, &["disconnected", "connecting again"]);
     drop(listener);
     // Nobody is there for a while.
-    client.wait_for(&["refused", "connecting again"]);
+    wait_for(&client.errors, &["refused", "connecting again"]);
     let listener = TcpListener::bind(address).unwrap();
     // A server that is not ready yet.
     let mut stream = listener.accept().unwrap().0;
@@ -381,10 +385,11 @@ fn a_client_outlives_its_server() {
     assert!(stream.read(&mut request).unwrap() > 0);
     stream.write_all(&head("HTTP/1.1 503 Soon", &["Retry-After: 1"])).unwrap();
     // 1 s, and at most 0.2 s beside.
-    client.wait_for(&["503", "connecting again in 1."]);
+    wait_for(&client.errors, &["503", "connecting again in 1."]);
     drop(stream);
     serve_and_die(&listener, "last news");
-    client.wait_for(&["open, news"]);
+    wait_for(&client.lines, &["last news"]);
+    wait_for(&client.errors, &["open, news"]);
 }
 
 #[test]

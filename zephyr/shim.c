@@ -58,6 +58,9 @@ struct rust_websocket_poll {
 /* How long to wait for the stack's buffers, whose return nothing announces. */
 #define BUFFER_WAIT_MS 10
 
+/* How often a thread looks at a socket that another polls: see poll_sockets(). */
+#define SHARED_POLL_MS 1
+
 /* Ports to try where the stack cannot tell which one it would choose (RFC 6335 section 6). */
 #define DYNAMIC_PORT_FIRST 49152
 #define DYNAMIC_PORT_MASK  0x3fff
@@ -134,6 +137,46 @@ static int timeout_ms(int64_t deadline)
 }
 
 /*
+ * zsock_poll() for a socket that another thread may be in with the same call: native_sim ends with
+ * an error if two poll one of the PC's sockets. There the second does not learn what has happened,
+ * only that it is time to look.
+ */
+static int poll_sockets(struct zsock_pollfd *sockets, int count, int timeout)
+{
+#ifdef CONFIG_NET_NATIVE_OFFLOADED_SOCKETS
+	static ATOMIC_DEFINE(polled, CONFIG_ZVFS_OPEN_MAX);
+	int taken = 0;
+	int ready = timeout == 0 ? 0 : -1;
+	int err = EINTR;
+
+	while (taken < count && (sockets[taken].fd < 0 ||
+				 !atomic_test_and_set_bit(polled, sockets[taken].fd))) {
+		taken++;
+	}
+
+	if (taken == count) {
+		ready = zsock_poll(sockets, count, timeout);
+		err = errno;
+	}
+
+	while (taken-- > 0) {
+		if (sockets[taken].fd >= 0) {
+			atomic_clear_bit(polled, sockets[taken].fd);
+		}
+	}
+
+	if (ready < 0 && err == EINTR) {
+		k_msleep(SHARED_POLL_MS);
+	}
+
+	errno = err;
+	return ready;
+#else
+	return zsock_poll(sockets, count, timeout);
+#endif
+}
+
+/*
  * After a non-blocking call has failed: whether to repeat it. Waits until it can get further.
  * Trying first and polling afterwards is deliberate: poll() of a TLS socket does not see data that
  * is decrypted already, and a blocking recv() would keep the descriptor locked against senders.
@@ -162,7 +205,7 @@ static bool try_again(struct zsock_pollfd *sockets, int count, int64_t deadline)
 		return true;
 	}
 
-	ready = zsock_poll(sockets, count, left);
+	ready = poll_sockets(sockets, count, left);
 	if (ready == 0) {
 		errno = EAGAIN;
 	}
@@ -454,13 +497,26 @@ int rust_websocket_recv_or_writable(int fd, void *bytes, size_t len, int64_t dea
 			return n;
 		}
 
-		ready = zsock_poll(&pfd, 1, timeout_ms(deadline));
+		ready = poll_sockets(&pfd, 1, timeout_ms(deadline));
 		if (ready > 0 && pfd.revents == ZSOCK_POLLOUT) {
 			return failure_of(CAUSE_WRITABLE, 0);
 		}
 	} while (ready > 0 || (ready < 0 && errno == EINTR));
 
 	return failure(ready == 0 ? EAGAIN : errno);
+}
+
+/*
+ * Waits until fd takes bytes, or for no good reason. refused says that it took none although this
+ * function had said that it would.
+ */
+int rust_websocket_wait_writable(int fd, bool refused, int64_t deadline)
+{
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
+
+	errno = refused ? ENOBUFS : EAGAIN;
+
+	return try_again(&socket, 1, deadline) ? 0 : failure(errno);
 }
 
 int rust_websocket_send(int fd, const void *head, size_t head_len, const void *payload,

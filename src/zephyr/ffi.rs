@@ -65,6 +65,11 @@ unsafe extern "C" {
     ) -> c_int;
     /// `usage` must be writable.
     pub(super) fn rust_websocket_usage(usage: *mut Usage);
+    pub(super) safe fn rust_websocket_wait_writable(
+        fd: c_int,
+        refused: bool,
+        deadline: i64,
+    ) -> c_int;
     pub(super) safe fn rust_websocket_shutdown(fd: c_int) -> c_int;
     pub(super) safe fn rust_websocket_close(fd: c_int) -> c_int;
 }

@@ -8,6 +8,8 @@
 mod entropy;
 mod error;
 mod ffi;
+mod handle;
+mod mutex;
 mod network;
 mod poll;
 #[cfg(accept_key = "psa")]
@@ -18,6 +20,8 @@ mod usage;
 pub use crate::config;
 pub use entropy::Csprng;
 pub use error::Error;
+pub use handle::TcpHandle;
+pub use mutex::{Mutex, Mutexes};
 pub use network::TcpNetwork;
 pub use poll::{PollSocket, poll};
 #[cfg(accept_key = "psa")]

@@ -56,6 +56,11 @@ impl TcpStream {
         self.fd
     }
 
+    /// As [`Handle::wait_writable`](crate::Handle::wait_writable).
+    pub(super) fn wait_writable(&self, refused: bool) -> Result<(), Error> {
+        Error::check(ffi::rust_websocket_wait_writable(self.fd, refused, self.deadline)).map(drop)
+    }
+
     fn send(&mut self, head: &[u8], payload: &[u8], deadline: i64) -> Result<usize, Error> {
         // SAFETY: each pointer and its length are those of one borrowed slice.
         let n = unsafe {
