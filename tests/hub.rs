@@ -4,6 +4,8 @@
 
 #[path = "support/network.rs"]
 mod network;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/rig.rs"]
 mod rig;
 mod support;
@@ -11,10 +13,11 @@ mod support;
 use std::time::Duration;
 
 use network::{Fault, Peer, Sim};
+use random::{Random, with_seeds};
 use rig::{Act, Ended, PAGE, Rig, Setup, Told};
 use support::*;
 use zephyr_websocket::hub::{
-    Delivery, Hub, MIN_HUB_TX_BUFFER, Overflow, Settings, Slot, Timeout, Timeouts,
+    Delivery, Hub, MIN_HUB_TX_BUFFER, Overflow, PeerId, Settings, Slot, Timeout, Timeouts,
 };
 use zephyr_websocket::{CloseCode, MIN_RX_BUFFER, MessageKind, ProtocolError, State, UsageError};
 
@@ -1496,5 +1499,272 @@ fn a_turn_takes_no_longer_than_it_may() {
         assert_eq!(rig.sim.now(), before + 70);
         rig.hub.turn(&mut rig.app, Some(Duration::ZERO)).unwrap();
         assert_eq!(rig.sim.now(), before + 70);
+    });
+}
+
+// Any peers.
+
+/// A peer that does something else each time, and what is known of it.
+struct Wild {
+    peer: Peer,
+    id: PeerId,
+    /// The messages that it has sent, and the one that is under way.
+    sent: Vec<(MessageKind, Vec<u8>)>,
+    begun: Option<(MessageKind, Vec<u8>)>,
+    pings: Vec<Vec<u8>>,
+}
+
+impl Wild {
+    fn new(rig: &mut Rig<'_>) -> Self {
+        let (peer, id) = rig.open();
+        Self { peer, id, sent: vec![], begun: None, pings: vec![] }
+    }
+
+    fn act(&mut self, random: &mut Random, longest: usize) {
+        let fault = [Fault::Interrupted, Fault::TimedOut, Fault::OutOfMemory];
+        let some = random.pick(&[1, 2, 7, 61, 130, 1000]);
+        match random.below(12) {
+            0..4 => self.send_fragment(random, longest),
+            4 => {
+                let payload = random.between(0, 125);
+                let payload = random.bytes(payload);
+                self.peer.send(&masked(PING, &payload));
+                self.pings.push(payload);
+            }
+            5 => self.peer.set_window(random.pick(&[0, 1, 10, 100, 1000, usize::MAX])),
+            6 => self.peer.set_pieces(some, random.pick(&[1, 3, 61, 500, usize::MAX])),
+            7 => self.peer.fail_reads([random.pick(&fault[..2])]),
+            8 => self.peer.fail_writes([random.pick(&fault)]),
+            _ => self.peer.take(some),
+        }
+    }
+
+    fn send_fragment(&mut self, random: &mut Random, longest: usize) {
+        let (is_new, kind, mut message) = match self.begun.take() {
+            Some((kind, message)) => (false, kind, message),
+            None => (true, random.pick(&[MessageKind::Text, MessageKind::Binary]), vec![]),
+        };
+        let most = (longest - message.len()).min(random.pick(&[0, 1, 125, 126, 5000]));
+        let len = random.between(0, most);
+        let fragment = match kind {
+            // Characters of two bytes, some of which are split.
+            MessageKind::Text => {
+                (message.len()..message.len() + len).map(|at| b"\xC3\xBC"[at % 2]).collect()
+            }
+            MessageKind::Binary => random.bytes(len),
+        };
+        message.extend(&fragment);
+        let is_whole = kind == MessageKind::Binary || message.len() % 2 == 0;
+        let fin = is_whole && random.one_in(2) || message.len() == longest;
+        let opcode = match kind {
+            _ if !is_new => CONTINUATION,
+            MessageKind::Text => TEXT,
+            MessageKind::Binary => BINARY,
+        };
+        let first = if fin { FIN | opcode } else { opcode };
+        self.peer.send(&masked_with(
+            random.next().to_be_bytes()[..4].try_into().unwrap(),
+            first,
+            &fragment,
+        ));
+        match fin {
+            true => self.sent.push((kind, message)),
+            false => self.begun = Some((kind, message)),
+        }
+    }
+
+    /// Reads what there is, and finds in it echoes and Pongs, in order and unchanged; of each all
+    /// that are due, if `all`.
+    fn check(&self, rig: &Rig<'_>, all: bool) {
+        let messages = rig.app.messages(self.id);
+        assert!(self.sent.starts_with(&messages), "something else was handed out");
+        let bytes = self.peer.received();
+        let mut frames = Vec::new();
+        let mut rest = &bytes[..];
+        while let Some((frame, len)) = first_frame(rest) {
+            frames.push((frame.first, frame.payload));
+            rest = &rest[len..];
+        }
+        let echoes = whole(&frames);
+        assert!(messages.iter().map(|message| &message.1).take(echoes.len()).eq(&echoes));
+        let pongs = frames.iter().filter(|(first, _)| *first == PONG).map(|frame| &frame.1);
+        assert!(pongs.clone().eq(self.pings.iter().take(pongs.clone().count())));
+        if all {
+            assert_eq!(rest, b"", "a frame was sent in part");
+            assert!(messages == self.sent, "not all was handed out");
+            assert_eq!(echoes.len(), messages.len(), "not all was echoed");
+            assert_eq!(pongs.count(), self.pings.len(), "not all Pings were answered");
+        }
+    }
+}
+
+/// Buffers of any length, each reply of which fits the transmit buffer.
+fn any_setup(random: &mut Random) -> Setup {
+    let mut setup = Setup { slots: random.between(1, 4), ..Setup::default() };
+    setup.rx = random.between(MIN_RX_BUFFER + 180, 700);
+    setup.tx = random.between(MIN_HUB_TX_BUFFER, 700);
+    setup.start = u64::from(u32::MAX) - random.below(2000) as u64;
+    let settings = &mut setup.settings;
+    settings.delivery = random.pick(&[Delivery::Pieces, Delivery::Messages]);
+    settings.reply_room = random.pick(&[0, 20, 100, usize::MAX]);
+    if settings.delivery == Delivery::Messages || settings.reply_room == 0 {
+        setup.tx = setup.tx.max(setup.rx + 200);
+    }
+    setup
+}
+
+/// Every message in both directions arrives whole and in order, whatever the streams do.
+#[test]
+fn nothing_is_lost_between_peers_that_do_anything() {
+    with_seeds("HUB_SEED", 500, |random| {
+        any_setup(random).run(|rig| {
+            rig.app.echoes = true;
+            rig.app.retries = true;
+            let longest = match rig.delivery {
+                // An even number, at which no character is split.
+                Delivery::Messages => (rig.rx - 131) & !1,
+                Delivery::Pieces => 3000,
+            };
+            let mut peers: Vec<_> = (0..rig.slots).map(|_| Wild::new(rig)).collect();
+            rig.sim.wake_at_random(random.clone());
+            for _ in 0..random.between(10, 150) {
+                let index = random.below(peers.len());
+                let peer = &mut peers[index];
+                peer.act(random, longest);
+                if random.one_in(3) {
+                    rig.run(random.pick(&[0, 0, 1, 10, 100]));
+                }
+                if random.one_in(20) {
+                    peers[index].check(rig, false);
+                }
+                if random.one_in(100) {
+                    peers[index].peer.heal();
+                    peers[index].peer.reset();
+                    // At the latest when memory is looked for again.
+                    rig.run(10);
+                    assert_eq!(rig.app.end_of(peers[index].id), Some(Ended::Transport));
+                    peers[index] = Wild::new(rig);
+                }
+            }
+            for wild in &mut peers {
+                wild.peer.heal();
+                while wild.begun.is_some() {
+                    wild.send_fragment(random, longest);
+                }
+            }
+            rig.run(20);
+            for wild in &peers {
+                wild.check(rig, true);
+                wild.peer.send(&masked(CLOSE, &close_payload(1000, "")));
+            }
+            rig.run(20);
+            for wild in &peers {
+                assert_eq!(rig.app.end_of(wild.id), Some(Ended::Closed(Some(1000))));
+                let close = unmasked(CLOSE, &close_payload(1000, ""));
+                assert!(wild.peer.received().ends_with(&close));
+                wild.peer.end();
+            }
+            rig.settle();
+            assert!(peers.iter().all(|wild| wild.peer.closed_at().is_some()));
+        });
+    });
+}
+
+/// What a peer sends that is no WebSocket, or not for long.
+fn rubbish(random: &mut Random) -> Vec<u8> {
+    let len = random.between(1, 300);
+    match random.below(8) {
+        0 => random.bytes(len),
+        1 => b"GET / HTTP/1.1\r\n".to_vec(),
+        2 => get(random.pick(&["/page", "/copied", "/split", "/"]), &[]),
+        3 => masked(FIN | TEXT, &random.bytes(len)),
+        4 => masked(FIN | BINARY, &vec![1; len * 10]),
+        5 => masked(CLOSE, &close_payload(random.pick(&[1000, 1005, 4000]), "")),
+        6 => masked(PING, &random.bytes(len.min(125))),
+        _ => {
+            let mut bytes = [request(), masked(FIN | TEXT, b"behind")].concat();
+            if random.one_in(4) {
+                let at = random.below(bytes.len());
+                bytes[at] ^= 1 << random.below(8);
+            }
+            bytes
+        }
+    }
+}
+
+/// Whatever peers do and streams do: each that opened is told to have closed once, a new peer is
+/// served, and the hub stops in time. In none of it does it spin.
+#[test]
+fn a_hub_outlives_whatever_happens_and_stops_in_time() {
+    with_seeds("HUB_RUBBISH_SEED", 1000, |random| {
+        let mut setup = any_setup(random);
+        let mut any = || ms(random.pick(&[0, 1, 10, 100, 1000]));
+        let timeouts = &mut setup.settings.timeouts;
+        timeouts.opening_handshake = any() + ms(1);
+        timeouts.ping = Some(any() + ms(1));
+        timeouts.pong = any();
+        timeouts.idle = Some(any() + ms(5));
+        timeouts.send = any();
+        timeouts.closing_handshake = any();
+        setup.settings.overflow = random.pick(&[Overflow::Refuse, Overflow::Close]);
+        setup.run(|rig| {
+            rig.app.echoes = true;
+            rig.app.retries = random.one_in(2);
+            rig.sim.wake_at_random(random.clone());
+            let faults = [
+                Fault::Interrupted,
+                Fault::TimedOut,
+                Fault::OutOfMemory,
+                Fault::Reset,
+                Fault::Unsupported,
+            ];
+            let mut peers = vec![rig.sim.connect()];
+            for _ in 0..random.between(10, 100) {
+                let peer = &peers[random.below(peers.len())];
+                let some = random.pick(&[0, 1, 7, 61, 500, usize::MAX]);
+                match random.below(20) {
+                    0..3 => peers.push(rig.sim.connect()),
+                    3..6 => peer.send(&request()),
+                    6..10 => peer.send(&rubbish(random)),
+                    10 => peer.set_window(some),
+                    11 => peer.set_pieces(some.max(1), some.max(1)),
+                    12 => peer.fail_reads([random.pick(&faults)]),
+                    13 => peer.fail_writes([random.pick(&faults)]),
+                    14 => rig.sim.fail_accept([random.pick(&faults)]),
+                    15 => peer.end(),
+                    16 if random.one_in(3) => peer.reset(),
+                    17 if random.one_in(3) => peer.forbid_shut_down(),
+                    18 => {
+                        let payload = random.bytes(some.min(600));
+                        rig.hub.peers().broadcast(MessageKind::Binary, &payload);
+                        let id = rig.hub.peers().ids().next();
+                        if let Some(id) = id {
+                            // May be refused.
+                            let _ = match random.below(3) {
+                                0 => rig.hub.peers().ping(id, b"?"),
+                                1 => rig.hub.peers().close(id, None, ""),
+                                _ => rig.hub.peers().send_binary(id, &payload),
+                            };
+                        }
+                    }
+                    _ => peer.take(some),
+                }
+                if random.one_in(2) {
+                    rig.run(random.pick(&[0, 0, 0, 1, 9, 10, 150]));
+                }
+            }
+            let within = random.pick(&[0, 1, 50, 5000]);
+            let now = rig.sim.now();
+            rig.hub.stop(CloseCode::GOING_AWAY, ms(within));
+            rig.run(within);
+            assert!(rig.hub.is_stopped());
+            assert!(rig.sim.now() <= now + within);
+            let opened: Vec<PeerId> = (rig.app.told.iter())
+                .filter_map(|told| if let Told::Opened(id) = told { Some(*id) } else { None })
+                .collect();
+            for id in opened {
+                assert!(rig.app.end_of(id).is_some(), "{id:?} never closed");
+            }
+        });
     });
 }

@@ -15,6 +15,8 @@ use embedded_io::{Error, ErrorKind, ErrorType, Read, Write};
 use zephyr_websocket::Transport;
 use zephyr_websocket::hub::{Network, Readiness, Waiting};
 
+use super::random::Random;
+
 /// How often a hub may wait while nothing comes of it, before it spins.
 const VAIN_WAITS: u32 = 3;
 
@@ -69,6 +71,8 @@ struct World {
     vain_waits: u32,
     waits: usize,
     fails: bool,
+    /// One in so many waits ends for no reason.
+    idle_wakes: Option<Random>,
 }
 
 /// One connection, between its two ends.
@@ -121,6 +125,7 @@ impl Sim {
             vain_waits: 0,
             waits: 0,
             fails: false,
+            idle_wakes: None,
         })))
     }
 
@@ -168,6 +173,11 @@ impl Sim {
     /// Lets the next wait fail.
     pub fn fail_wait(&self) {
         self.0.borrow_mut().fails = true;
+    }
+
+    /// Lets some waits end for no reason.
+    pub fn wake_at_random(&self, random: Random) {
+        self.0.borrow_mut().idle_wakes = Some(random);
     }
 
     /// Runs `script` in `ms` from now, while the hub waits.
@@ -221,6 +231,11 @@ impl Network for Sim {
         world.vain_waits = if world.has_moved { 0 } else { world.vain_waits + 1 };
         assert!(world.vain_waits <= VAIN_WAITS, "the hub spins, at {} ms", world.now);
         world.has_moved = false;
+        if world.idle_wakes.as_mut().is_some_and(|random| random.one_in(8)) {
+            streams.for_each(|waiting| waiting.set_ready(Readiness::NONE));
+            world.has_moved = true;
+            return Ok(());
+        }
         let timeout = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000) as u64);
         let until = timeout.map(|timeout| world.now.saturating_add(timeout));
         loop {
@@ -417,6 +432,15 @@ impl Peer {
 
     pub fn fail_writes(&self, faults: impl IntoIterator<Item = Fault>) {
         self.change(|link| link.write_faults.extend(faults));
+    }
+
+    /// No more faults, and room for all.
+    pub fn heal(&self) {
+        self.change(|link| {
+            link.read_faults.clear();
+            link.write_faults.clear();
+            (link.max_read, link.max_write, link.window) = (usize::MAX, usize::MAX, usize::MAX);
+        });
     }
 
     /// The hub's stream cannot end its side alone.

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use zephyr_websocket::handshake::Status;
 use zephyr_websocket::handshake::server::{Acceptance, Request};
 use zephyr_websocket::hub::{
-    Answer, Application, Body, End, Hub, MIN_HUB_TX_BUFFER, PeerId, Peers, Settings, Slot, Timeout,
-    Timeouts,
+    Answer, Application, Body, Delivery, End, Hub, MIN_HUB_TX_BUFFER, PeerId, Peers, Settings,
+    Slot, Timeout, Timeouts,
 };
 use zephyr_websocket::{
     CloseCode, Error, MIN_RX_BUFFER, MessageKind, ProtocolError, Transport, UsageError,
@@ -194,8 +194,10 @@ impl Application for App {
         let mut later = VecDeque::new();
         let mut is_full = false;
         for (other, kind, payload, fin) in self.unsent.drain(..) {
-            is_full |= other == peer
-                && peers.send_fragment(peer, kind, &payload, fin) == Err(UsageError::BacklogFull);
+            is_full = is_full
+                || other == peer
+                    && peers.send_fragment(peer, kind, &payload, fin)
+                        == Err(UsageError::BacklogFull);
             if other != peer || is_full {
                 later.push_back((other, kind, payload, fin));
             }
@@ -288,7 +290,8 @@ impl Setup {
         let mut slots: Vec<_> = std::iter::repeat_with(Slot::new).take(self.slots).collect();
         let (mut rx, mut tx) = (vec![0; self.rx * self.slots], vec![0; self.tx * self.slots]);
         let hub = Hub::new(sim.clone(), &mut slots, &mut rx, &mut tx, &self.settings).unwrap();
-        test(&mut Rig { hub, app: App::default(), sim })
+        let Self { slots, rx, settings: Settings { delivery, .. }, .. } = *self;
+        test(&mut Rig { hub, app: App::default(), sim, slots, rx, delivery })
     }
 }
 
@@ -297,6 +300,9 @@ pub struct Rig<'h> {
     pub hub: Hub<'h, Sim>,
     pub app: App,
     pub sim: Sim,
+    pub slots: usize,
+    pub rx: usize,
+    pub delivery: Delivery,
 }
 
 impl Rig<'_> {
