@@ -173,9 +173,8 @@ impl Rules for Client<'_> {
         const COLON: u32 = b':' as u32;
         const SPACE: u32 = b' ' as u32;
         let slot = words.slot;
-        let is_joined = words.is_joined;
-        words.is_joined = end <= SPACE && (is_joined || !word.is_empty());
         if word.is_empty() {
+            words.between = words.between.max(end);
             if slot == NAME && end == CR {
                 words.seen |= COMPLETE;
             } else if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
@@ -185,6 +184,7 @@ impl Rules for Client<'_> {
             }
             return;
         }
+        let is_joined = core::mem::replace(&mut words.between, end) <= SPACE;
         let found = Words::<Self>::find(word);
         let client = &mut words.rules;
         let mut expected = found << 1 == slot;

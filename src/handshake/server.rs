@@ -193,7 +193,7 @@ impl Rules for Server {
         const SPACE: u32 = b' ' as u32;
         let slot = words.slot;
         if word.is_empty() {
-            words.is_joined &= end <= SPACE;
+            words.between = words.between.max(end);
             if slot == NAME && end == CR {
                 words.seen |= COMPLETE;
             } else if slot & (METHOD | TARGET | HTTP_1_1 | NAME) != 0 {
@@ -201,7 +201,7 @@ impl Rules for Server {
             }
             return;
         }
-        let is_joined = core::mem::replace(&mut words.is_joined, end <= SPACE);
+        let is_joined = core::mem::replace(&mut words.between, end) <= SPACE;
         let end_of_slot = match slot {
             NAME => COLON,
             METHOD | TARGET => SPACE,
@@ -412,9 +412,10 @@ impl Response<'_> {
 /// `word` if it is the Base64 of 16 bytes (RFC 6455 section 4.2.1).
 fn key(word: &[u8]) -> Option<&Key> {
     let key: &Key = word.try_into().ok()?;
-    // The 22nd character holds the last two bits of the nonce, and nothing else.
-    let [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] = key else { return None };
-    consists_of(digits, &BASE64).then_some(key)
+    let [digits @ .., last, b'=', b'='] = key else { return None };
+    // The 22nd character holds the last two bits of the nonce, and nothing else: A, Q, g or w.
+    let is_last = matches!(last | 0x10, b'Q' | b'w');
+    (is_last && consists_of(digits, &BASE64)).then_some(key)
 }
 
 /// Whether a target is in origin form or absolute form (RFC 9112 section 3.2), without a fragment.

@@ -41,14 +41,15 @@ pub(super) struct Words<R> {
     /// The slots that got what they expect.
     pub(super) seen: u32,
     pub(super) slot: u32,
-    /// Whether only white space is between the current word and the one before it.
-    pub(super) is_joined: bool,
+    /// The largest byte between the current word and the one before it, a space or less if they
+    /// belong together.
+    pub(super) between: u32,
     pub(super) rules: R,
 }
 
 impl<R: Rules> Words<R> {
     pub(super) const fn new(slot: u32, seen: u32, rules: R) -> Self {
-        Self { at: 0, start: 0, seen, slot, is_joined: false, rules }
+        Self { at: 0, start: 0, seen, slot, between: 0, rules }
     }
 
     /// The length of the head once it is complete.
@@ -63,35 +64,31 @@ impl<R: Rules> Words<R> {
         while self.seen & COMPLETE == 0 {
             let Some(&byte) = received.get(self.at) else { return false };
             let end = self.at;
-            self.at = end.wrapping_add(1);
+            let mut after = end.wrapping_add(1);
+            let mut ends_word = true;
+            let is_valid;
             if byte == b'\r' {
-                match received.get(self.at) {
-                    Some(b'\n') => self.at = end.wrapping_add(2),
-                    Some(_) => {
-                        self.refuse(R::MALFORMED);
-                        break;
-                    }
-                    None => {
-                        self.at = end;
-                        return false;
-                    }
-                }
+                let Some(&line_feed) = received.get(after) else { return false };
+                is_valid = line_feed == b'\n';
+                after = after.wrapping_add(1);
             } else if byte > b' ' {
+                let is_target = self.slot & TARGET != 0;
                 // More than ASCII may stand in values alone; in names and methods it is no token.
-                if byte == 0x7F || byte > 0x7F && self.slot & TARGET != 0 {
-                    self.refuse(R::MALFORMED);
-                    break;
-                }
-                let ends_name = byte == b':' && self.slot & NAME != 0;
-                if !ends_name && (byte != b',' || self.slot & TARGET != 0) {
-                    continue;
-                }
-            } else if byte != b' ' && byte != b'\t' {
+                is_valid = byte != 0x7F && (byte < 0x7F || !is_target);
+                ends_word = byte == b',' && !is_target || byte == b':' && self.slot & NAME != 0;
+            } else {
+                is_valid = byte == b' ' || byte == b'\t';
+            }
+            if !is_valid {
                 self.refuse(R::MALFORMED);
                 break;
             }
+            self.at = after;
+            if !ends_word {
+                continue;
+            }
             let Some(word) = received.get(self.start..end) else { return false };
-            self.start = self.at;
+            self.start = after;
             R::take(self, word, byte.into());
             if byte == b'\r' {
                 self.slot = NAME;
