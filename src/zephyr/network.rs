@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use core::ffi::c_int;
 use core::time::Duration;
 
 use super::config::{MAX_CONNECTIONS, POLL_MAX};
@@ -61,28 +62,36 @@ impl Network for TcpNetwork {
         accepting: bool,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut sockets = [PollSocket::new(-1, 0); LISTENERS + STREAMS];
-        let mut places = sockets.iter_mut();
-        if accepting {
-            for fd in self.listener.fds() {
-                *places.next().ok_or(Error::TooManyToPoll)? = PollSocket::new(fd, PollSocket::READ);
-            }
-        }
-        let waiting = streams.filter_map(|stream| Some((stream, stream.interest()?)));
-        for (_, (stream, interest)) in waiting.clone() {
-            let read = if interest.readable { PollSocket::READ } else { 0 };
-            let write = if interest.writable { PollSocket::WRITE } else { 0 };
-            *places.next().ok_or(Error::TooManyToPoll)? =
-                PollSocket::new(stream.fd(), read | write);
-        }
-        poll(&mut sockets, timeout)?;
-        let listeners = if accepting { LISTENERS } else { 0 };
-        for ((stream, _), socket) in waiting.zip(sockets.iter().skip(listeners)) {
-            stream.set_ready(Readiness {
-                readable: socket.ready & PollSocket::READ != 0,
-                writable: socket.ready & PollSocket::WRITE != 0,
-            });
-        }
-        Ok(())
+        let listeners = if accepting { self.listener.fds() } else { [-1; LISTENERS] };
+        wait_for(&listeners, streams, timeout)
     }
+}
+
+/// Waits until one of `streams` is ready for what it waits for, or one of `listeners` for a
+/// connection.
+pub(super) fn wait_for<'w, W: Waiting<TcpStream> + 'w>(
+    listeners: &[c_int],
+    streams: impl Iterator<Item = &'w W> + Clone,
+    timeout: Option<Duration>,
+) -> Result<(), Error> {
+    let mut sockets = [PollSocket::new(-1, 0); LISTENERS + STREAMS];
+    let waiting = streams.filter_map(|stream| Some((stream, stream.interest()?)));
+    let wanted = listeners.iter().map(|fd| PollSocket::new(*fd, PollSocket::READ));
+    let wanted = wanted.chain(waiting.clone().map(|(_, (stream, interest))| {
+        let read = if interest.readable { PollSocket::READ } else { 0 };
+        let write = if interest.writable { PollSocket::WRITE } else { 0 };
+        PollSocket::new(stream.fd(), read | write)
+    }));
+    let mut places = sockets.iter_mut();
+    for socket in wanted {
+        *places.next().ok_or(Error::TooManyToPoll)? = socket;
+    }
+    poll(&mut sockets, timeout)?;
+    for ((stream, _), socket) in waiting.zip(sockets.iter().skip(listeners.len())) {
+        stream.set_ready(Readiness {
+            readable: socket.ready & PollSocket::READ != 0,
+            writable: socket.ready & PollSocket::WRITE != 0,
+        });
+    }
+    Ok(())
 }
