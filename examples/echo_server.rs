@@ -95,7 +95,5 @@ fn serve(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let mut rx = vec![0; options.connections * BUFFER];
     let mut tx = vec![0; options.connections * BUFFER];
     let mut hub = Hub::new(network, &mut slots, &mut rx, &mut tx, &settings)?;
-    let origin = options.origin.as_deref();
-    let text = heapless::String::new();
-    Ok(hub.run(&mut echo::Echo { origin, report: None, text })?)
+    Ok(hub.run(&mut echo::Echo::new(options.origin.as_deref()))?)
 }

@@ -41,7 +41,7 @@ impl HubServer {
             let mut slots: Vec<_> = std::iter::repeat_with(Slot::new).take(slots).collect();
             let (mut rx, mut tx) = (vec![0; buffer * slots.len()], vec![0; buffer * slots.len()]);
             let mut hub = Hub::new(network, &mut slots, &mut rx, &mut tx, &settings).unwrap();
-            let mut application = echo::Echo { origin: None };
+            let mut application = echo::Echo::new(None);
             while !is_asked.load(Ordering::Relaxed) {
                 hub.turn(&mut application, Some(Duration::from_millis(20)))?;
             }

@@ -33,7 +33,12 @@ pub struct Echo<'a> {
     pub text: heapless::String<512>,
 }
 
-impl Echo<'_> {
+impl<'a> Echo<'a> {
+    /// Without a report.
+    pub const fn new(origin: Option<&'a str>) -> Self {
+        Self { origin, report: None, text: heapless::String::new() }
+    }
+
     fn report(&mut self) -> Answer<'_> {
         let Some(report) = self.report else { return Answer::empty(Status::NOT_FOUND) };
         self.text.clear();

@@ -56,8 +56,9 @@ fn serve() -> Result<(), Error> {
     let (slots, rx, tx) = (SLOTS.take(), RX.take(), TX.take());
     match Hub::new(TcpNetwork::new(listener), slots, rx, tx, &settings) {
         Ok(mut hub) => {
-            let text = heapless::String::new();
-            hub.run(&mut echo::Echo { origin: ORIGIN, report: REPORT, text })
+            let mut echo = echo::Echo::new(ORIGIN);
+            echo.report = REPORT;
+            hub.run(&mut echo)
         }
         Err(error) => {
             error!("{}", error);
