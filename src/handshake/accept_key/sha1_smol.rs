@@ -5,7 +5,6 @@ use base64ct::{Base64, Encoding};
 use sha1_smol::Sha1;
 
 use super::{Accept, Key};
-use crate::buffer::copy;
 
 /// Always succeeds.
 pub(super) fn answer(key: &Key, accept: &mut Accept) -> bool {
@@ -14,27 +13,32 @@ pub(super) fn answer(key: &Key, accept: &mut Accept) -> bool {
     let mut text = [0; size_of::<super::Text>()];
     super::put_text(key, &mut text);
     sha1.update(&text);
-    *accept = encode(&sha1.digest().bytes());
+    let mut digest = [0; 21];
+    if let Some(bytes) = digest.first_chunk_mut() {
+        *bytes = sha1.digest().bytes();
+    }
+    encode(&digest, accept);
+    accept[27] = b'=';
     true
 }
 
 pub(super) fn encode_key(nonce: &[u8; 16]) -> Key {
-    encode(nonce)
+    let mut bytes = [0; 18];
+    if let Some(first) = bytes.first_chunk_mut() {
+        *first = *nonce;
+    }
+    let mut key = [0; size_of::<Key>()];
+    encode(&bytes, &mut key);
+    key[22] = b'=';
+    key[23] = b'=';
+    key
 }
 
-/// The Base64 of `bytes`, padded to `N`.
-fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut text = [b'='; N];
-    let mut left = bytes;
-    for quartet in text.as_chunks_mut::<4>().0 {
-        // Whole groups only, whose lengths the compiler knows: see `answer`.
-        let mut group = [0; 3];
-        let count = copy(&mut group, left);
-        left = left.get(count..).unwrap_or_default();
-        let mut digits = [0; 4];
-        // Cannot fail: four digits are what three bytes take.
-        let _ = Base64::encode(&group, &mut digits);
-        copy(quartet, digits.get(..=count).unwrap_or_default());
+/// The Base64 of `bytes`, which are whole groups of three; the caller pads.
+fn encode(bytes: &[u8], text: &mut [u8]) {
+    for (group, digits) in bytes.as_chunks::<3>().0.iter().zip(text.as_chunks_mut::<4>().0) {
+        // Groups, whose lengths the compiler knows: see `answer`. Cannot fail: four digits are
+        // what three bytes take.
+        let _ = Base64::encode(group, digits);
     }
-    text
 }
