@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hands the numbers of Kconfig to `src/config.rs`, and chooses who computes the accept key.
+//! Hands the numbers of Kconfig to `src/config.rs`, and chooses who computes the accept key
+//! and whether there is TLS.
 //!
 //! In a Zephyr build `DOTCONFIG` names the file with the values. Without it, as in a build of the
 //! documentation on a PC, the defaults of this module's own Kconfig stand in, and the features of
@@ -19,6 +20,7 @@ const PROVIDERS: [&str; 3] = ["psa", "compact", "sha1_smol"];
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(accept_key, values(\"{}\"))", PROVIDERS.join("\", \""));
+    println!("cargo::rustc-check-cfg=cfg(zephyr_tls)");
     println!("cargo:rerun-if-changed={KCONFIG}");
     println!("cargo:rerun-if-env-changed=DOTCONFIG");
 
@@ -35,6 +37,10 @@ fn main() {
         );
     }
     choose_provider(dotconfig.as_deref());
+    let has_tls = |text| value_of(text, "NET_SOCKETS_SOCKOPT_TLS") == Some("y");
+    if dotconfig.as_deref().is_none_or(has_tls) {
+        println!("cargo::rustc-cfg=zephyr_tls");
+    }
 
     let mut constants = String::new();
     for (name, default) in int_options(&read(KCONFIG)) {

@@ -5,6 +5,9 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "zephyr")]
+use crate::zephyr::Keepalive;
+
 mod kconfig {
     include!(concat!(env!("OUT_DIR"), "/kconfig.rs"));
 }
@@ -30,7 +33,8 @@ pub const MAX_CONNECTIONS: usize = kconfig::MAX_CONNECTIONS as usize;
 /// How many connections may wait to be accepted: `CONFIG_RUST_WEBSOCKET_LISTEN_BACKLOG`.
 pub const LISTEN_BACKLOG: usize = kconfig::LISTEN_BACKLOG as usize;
 
-/// Time for a TCP connection to be established: `CONFIG_RUST_WEBSOCKET_CONNECT_TIMEOUT_MS`.
+/// Time for a TCP connection to be established, with TLS including the TLS handshake:
+/// `CONFIG_RUST_WEBSOCKET_CONNECT_TIMEOUT_MS`.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(kconfig::CONNECT_TIMEOUT_MS as u64);
 
 /// Time for the opening handshake: `CONFIG_RUST_WEBSOCKET_HANDSHAKE_TIMEOUT_MS`.
@@ -41,6 +45,19 @@ pub const SEND_TIMEOUT: Duration = Duration::from_millis(kconfig::SEND_TIMEOUT_M
 
 /// Time for the closing handshake: `CONFIG_RUST_WEBSOCKET_CLOSE_TIMEOUT_MS`.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(kconfig::CLOSE_TIMEOUT_MS as u64);
+
+/// When TCP asks a silent peer for a sign of life, for every connection at first:
+/// `CONFIG_RUST_WEBSOCKET_KEEPALIVE_IDLE_S`, `_INTERVAL_S` and `_COUNT`.
+#[cfg(feature = "zephyr")]
+pub const KEEPALIVE: Option<Keepalive> = if kconfig::KEEPALIVE_IDLE_S == 0 {
+    None
+} else {
+    Some(Keepalive {
+        idle: Duration::from_secs(kconfig::KEEPALIVE_IDLE_S as u64),
+        interval: Duration::from_secs(kconfig::KEEPALIVE_INTERVAL_S as u64),
+        count: kconfig::KEEPALIVE_COUNT as u8,
+    })
+};
 
 /// Time without a sign of life before a Ping is sent: `CONFIG_RUST_WEBSOCKET_PING_INTERVAL_MS`,
 /// `None` if that is 0.

@@ -24,6 +24,22 @@
 #include <psa/crypto.h>
 #endif
 
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+#include <zephyr/net/tls_credentials.h>
+#endif
+
+#ifdef CONFIG_NET_SOCKETS_TLS_CERT_VERIFY_CALLBACK
+#include <zephyr/spinlock.h>
+#include <zephyr/sys/slist.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+#endif
+
+/* rust_websocket_tls_send() relies on it that only a full send buffer stops a record. */
+#ifdef MBEDTLS_SSL_RENEGOTIATION
+#error "TLS renegotiation is not supported: disable MBEDTLS_SSL_RENEGOTIATION"
+#endif
+
 /* src/zephyr/error.rs has the same numbers. */
 enum cause {
 	CAUSE_OTHER = 1,
@@ -43,6 +59,26 @@ enum cause {
 	/* No failure: see rust_websocket_recv_or_writable(). */
 	CAUSE_WRITABLE,
 	CAUSE_POLL_MAX,
+	/* With a tls_cause as its detail. */
+	CAUSE_TLS,
+};
+
+/* src/zephyr/tls.rs has the same numbers. */
+enum tls_cause {
+	TLS_HANDSHAKE = 1,
+	TLS_HANDSHAKE_TIMED_OUT,
+	TLS_UNKNOWN_CA,
+	TLS_EXPIRED,
+	TLS_NOT_YET_VALID,
+	TLS_WRONG_HOSTNAME,
+	TLS_CERTIFICATE,
+	TLS_OUT_OF_MEMORY,
+	TLS_UNKNOWN_SEC_TAG,
+	TLS_CREDENTIAL,
+	TLS_SEC_TAG_IN_USE,
+	TLS_TOO_MANY_CREDENTIALS,
+	TLS_TIMEOUT_TOO_SHORT,
+	TLS_OPTION,
 };
 
 /* src/zephyr/poll.rs has the same numbers and the same struct. */
@@ -74,6 +110,11 @@ struct rust_websocket_poll {
 static int failure_of(enum cause cause, int detail)
 {
 	return -(int)(cause | (detail << 8));
+}
+
+static enum cause cause_in(int returned)
+{
+	return returned < 0 ? -returned & 0xff : 0;
 }
 
 static enum cause cause_of(int err)
@@ -227,12 +268,214 @@ static int set_nonblocking(int fd)
 	return zsock_fcntl(fd, ZVFS_F_SETFL, ZVFS_O_NONBLOCK);
 }
 
-/* An offloading driver without this option delays small writes at worst. */
-static void set_nodelay(int fd)
+static int set_option(int fd, int level, int option, int value)
 {
-	int on = 1;
+	return zsock_setsockopt(fd, level, option, &value, sizeof(value));
+}
 
-	(void)zsock_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+static int set_keepalive(int fd, int idle_s, int interval_s, int count)
+{
+	if (idle_s == 0) {
+		return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+	}
+
+	if (set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s) < 0 ||
+	    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s) < 0 ||
+	    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, count) < 0) {
+		return -1;
+	}
+
+	return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/*
+ * What every connection begins with. An offloading driver without TCP_NODELAY delays small writes
+ * at worst; one without keepalive does not notice that a peer has vanished.
+ */
+static void set_up(int fd)
+{
+	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (CONFIG_RUST_WEBSOCKET_KEEPALIVE_IDLE_S > 0) {
+		(void)set_keepalive(fd, CONFIG_RUST_WEBSOCKET_KEEPALIVE_IDLE_S,
+				    CONFIG_RUST_WEBSOCKET_KEEPALIVE_INTERVAL_S,
+				    CONFIG_RUST_WEBSOCKET_KEEPALIVE_COUNT);
+	}
+}
+
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+/* What a TLS socket is given before it connects or listens. src/zephyr/ffi.rs has the same. */
+struct tls_options {
+	const sec_tag_t *sec_tags;
+	size_t sec_tags_count;
+	/* NULL for a server. */
+	const char *hostname;
+	int verify;
+};
+
+/* Connecting may take this long, and the handshake again; nothing can interrupt them. */
+#define TLS_STEP_MS CONFIG_NET_SOCKETS_CONNECT_TIMEOUT
+
+static int tls_failure(enum tls_cause cause)
+{
+	return failure_of(CAUSE_TLS, cause);
+}
+
+#ifdef CONFIG_NET_SOCKETS_TLS_CERT_VERIFY_CALLBACK
+/* What mbedTLS has found about the peer's certificates, in the handshake of one thread. */
+struct verification {
+	sys_snode_t node;
+	k_tid_t thread;
+	uint32_t flags;
+};
+
+static struct k_spinlock verifications_lock;
+static sys_slist_t verifications = SYS_SLIST_STATIC_INIT(&verifications);
+
+/*
+ * mbedTLS calls it for each certificate of the chain; 0 leaves the verdict to mbedTLS. Zephyr
+ * forgets that verdict when a handshake fails. The thread says whose it is: a pointer in the
+ * socket's options would have to outlive the socket.
+ */
+static int note_flags(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
+{
+	k_spinlock_key_t key = k_spin_lock(&verifications_lock);
+	struct verification *verification;
+
+	ARG_UNUSED(context);
+	ARG_UNUSED(certificate);
+	ARG_UNUSED(depth);
+
+	SYS_SLIST_FOR_EACH_CONTAINER(&verifications, verification, node) {
+		if (verification->thread == k_current_get()) {
+			verification->flags |= *flags;
+		}
+	}
+	k_spin_unlock(&verifications_lock, key);
+
+	return 0;
+}
+
+static void begin_verification(struct verification *verification)
+{
+	k_spinlock_key_t key = k_spin_lock(&verifications_lock);
+
+	*verification = (struct verification){.thread = k_current_get()};
+	sys_slist_append(&verifications, &verification->node);
+	k_spin_unlock(&verifications_lock, key);
+}
+
+/* The most serious finding: of a certificate whom nobody trusts, no other word counts. */
+static enum tls_cause end_verification(struct verification *verification)
+{
+	k_spinlock_key_t key = k_spin_lock(&verifications_lock);
+	uint32_t flags = verification->flags;
+
+	(void)sys_slist_find_and_remove(&verifications, &verification->node);
+	k_spin_unlock(&verifications_lock, key);
+
+	if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
+		return TLS_UNKNOWN_CA;
+	}
+	if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0) {
+		return TLS_EXPIRED;
+	}
+	if ((flags & MBEDTLS_X509_BADCERT_FUTURE) != 0) {
+		return TLS_NOT_YET_VALID;
+	}
+	if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0) {
+		return TLS_WRONG_HOSTNAME;
+	}
+
+	return flags != 0 ? TLS_CERTIFICATE : TLS_HANDSHAKE;
+}
+
+static int set_verify_callback(int fd)
+{
+	struct tls_cert_verify_cb callback = {.cb = (void *)note_flags};
+
+	return zsock_setsockopt(fd, SOL_TLS, TLS_CERT_VERIFY_CALLBACK, &callback, sizeof(callback));
+}
+#else
+struct verification {
+};
+
+static void begin_verification(struct verification *verification)
+{
+	ARG_UNUSED(verification);
+}
+
+static enum tls_cause end_verification(struct verification *verification)
+{
+	ARG_UNUSED(verification);
+
+	return TLS_HANDSHAKE;
+}
+
+static int set_verify_callback(int fd)
+{
+	ARG_UNUSED(fd);
+
+	return 0;
+}
+#endif /* CONFIG_NET_SOCKETS_TLS_CERT_VERIFY_CALLBACK */
+
+/* What connecting or accepting failed of, by the errno that Zephyr's TLS sockets leave. */
+static int tls_failure_of(int err, enum tls_cause verdict)
+{
+	switch (err) {
+	/* Any mistake in the handshake. */
+	case ECONNABORTED:
+		return tls_failure(verdict);
+	case ENOMEM:
+		return tls_failure(TLS_OUT_OF_MEMORY);
+	case ENOENT:
+		return tls_failure(TLS_UNKNOWN_SEC_TAG);
+	case EINVAL:
+		return tls_failure(TLS_CREDENTIAL);
+	default:
+		return failure(err);
+	}
+}
+
+static int open_tls(sa_family_t family, const struct tls_options *tls)
+{
+	/* What a WebSocket's opening handshake is written in (RFC 7301). Zephyr keeps the pointer. */
+	static const char *const alpn[] = {"http/1.1"};
+	/* Of the versions that are enabled the newest is negotiated, whichever this names. */
+	int fd = zsock_socket(family, SOCK_STREAM, IPPROTO_TLS_1_2);
+
+	if (fd < 0) {
+		return -1;
+	}
+
+	if (zsock_setsockopt(fd, SOL_TLS, TLS_SEC_TAG_LIST, tls->sec_tags,
+			     tls->sec_tags_count * sizeof(*tls->sec_tags)) < 0 ||
+	    set_option(fd, SOL_TLS, TLS_PEER_VERIFY, tls->verify) < 0 ||
+	    (tls->hostname != NULL && zsock_setsockopt(fd, SOL_TLS, TLS_HOSTNAME, tls->hostname,
+						       strlen(tls->hostname) + 1) < 0) ||
+	    (IS_ENABLED(CONFIG_MBEDTLS_SSL_ALPN) &&
+	     zsock_setsockopt(fd, SOL_TLS, TLS_ALPN_LIST, alpn, sizeof(alpn)) < 0) ||
+	    set_verify_callback(fd) < 0) {
+		discard(fd);
+		return -1;
+	}
+
+	return fd;
+}
+#else
+struct tls_options;
+#endif /* CONFIG_NET_SOCKETS_SOCKOPT_TLS */
+
+/* Speaks TLS if there are options for it. */
+static int open_socket(sa_family_t family, const struct tls_options *tls)
+{
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+	if (tls != NULL) {
+		return open_tls(family, tls);
+	}
+#endif
+
+	return zsock_socket(family, SOCK_STREAM, IPPROTO_TCP);
 }
 
 int64_t rust_websocket_uptime_ms(void)
@@ -299,7 +542,7 @@ static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadlin
 		}
 	}
 
-	set_nodelay(fd);
+	set_up(fd);
 
 	return fd;
 
@@ -309,19 +552,29 @@ failed:
 	return -1;
 }
 
-int rust_websocket_connect(const char *host, uint16_t port, int64_t deadline)
+static int resolve(const char *host, struct zsock_addrinfo **addresses)
 {
 	struct zsock_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct zsock_addrinfo *addresses = NULL;
-	int untried = 0;
-	int fd = -1;
-	int err = zsock_getaddrinfo(host, NULL, &hints, &addresses);
+	int err;
 
+	*addresses = NULL;
+	err = zsock_getaddrinfo(host, NULL, &hints, addresses);
 	if (err == DNS_EAI_MEMORY) {
 		return failure(ENOMEM);
 	}
-	if (err != 0 || addresses == NULL) {
-		return failure_of(CAUSE_RESOLVE, -err);
+
+	return err != 0 || *addresses == NULL ? failure_of(CAUSE_RESOLVE, -err) : 0;
+}
+
+int rust_websocket_connect(const char *host, uint16_t port, int64_t deadline)
+{
+	struct zsock_addrinfo *addresses;
+	int untried = 0;
+	int fd = -1;
+	int err = resolve(host, &addresses);
+
+	if (err < 0) {
+		return err;
 	}
 
 	for (struct zsock_addrinfo *ai = addresses; ai != NULL; ai = ai->ai_next) {
@@ -346,25 +599,115 @@ int rust_websocket_connect(const char *host, uint16_t port, int64_t deadline)
 	return fd < 0 ? failure(err) : fd;
 }
 
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+/*
+ * Connects and does the handshake: Zephyr's connect() of a TLS socket waits for both, whatever mode
+ * the socket is in.
+ */
+static int connect_tls_to(struct sockaddr *addr, socklen_t addr_len, const struct tls_options *tls)
+{
+	struct verification verification;
+	enum tls_cause verdict;
+	int result;
+	int fd = open_tls(addr->sa_family, tls);
+
+	if (fd < 0) {
+		return errno == EINVAL ? tls_failure(TLS_OPTION)
+				       : tls_failure_of(errno, TLS_OPTION);
+	}
+
+	result = set_nonblocking(fd);
+	if (result < 0) {
+		result = failure(errno);
+		goto failed;
+	}
+
+	begin_verification(&verification);
+	result = zsock_connect(fd, addr, addr_len);
+	verdict = end_verification(&verification);
+	if (result < 0) {
+		if (errno == ETIMEDOUT) {
+			result = failure(EAGAIN);
+		} else if (errno == EAGAIN) {
+			/* Only the handshake ends with it. */
+			result = tls_failure(TLS_HANDSHAKE_TIMED_OUT);
+		} else {
+			result = tls_failure_of(errno, verdict);
+		}
+		goto failed;
+	}
+
+	set_up(fd);
+
+	return fd;
+
+failed:
+	(void)zsock_close(fd);
+
+	return result;
+}
+
+/* Whether an attempt that begins now is over before the deadline. */
+static bool is_time_for_tls(int64_t deadline)
+{
+	int left = timeout_ms(deadline);
+
+	return left < 0 || left >= 2 * TLS_STEP_MS;
+}
+
+int rust_websocket_tls_connect(const char *host, uint16_t port, const struct tls_options *tls,
+			       int64_t deadline)
+{
+	struct zsock_addrinfo *addresses;
+	int fd;
+
+	if (!is_time_for_tls(deadline)) {
+		return tls_failure(TLS_TIMEOUT_TOO_SHORT);
+	}
+
+	fd = resolve(host, &addresses);
+	if (fd < 0) {
+		return fd;
+	}
+
+	fd = failure(EAGAIN);
+	for (struct zsock_addrinfo *ai = addresses; ai != NULL && fd < 0; ai = ai->ai_next) {
+		if (!is_time_for_tls(deadline)) {
+			break;
+		}
+		net_sin(ai->ai_addr)->sin_port = htons(port);
+		fd = connect_tls_to(ai->ai_addr, ai->ai_addrlen, tls);
+		if (cause_in(fd) == CAUSE_TLS) {
+			/* Another address is no other server, and must not hide the reason. */
+			break;
+		}
+	}
+
+	zsock_freeaddrinfo(addresses);
+
+	return fd;
+}
+#endif /* CONFIG_NET_SOCKETS_SOCKOPT_TLS */
+
 /* Writes the port that was bound, when 0 let the stack choose it. */
-static int listen_on(sa_family_t family, uint16_t *port, int backlog)
+static int listen_on(sa_family_t family, const struct tls_options *tls, uint16_t *port,
+		     int backlog)
 {
 	/* The address "any" is all zeros in both families, and the port is at the same place. */
 	struct sockaddr_in6 any = {.sin6_family = family, .sin6_port = htons(*port)};
 	socklen_t any_len =
 		family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	int fd = zsock_socket(family, SOCK_STREAM, IPPROTO_TCP);
-	int on = 1;
+	int fd = open_socket(family, tls);
 
 	if (fd < 0) {
 		return -1;
 	}
 
 	/* Without it, a restart has to wait for the old connections to time out. */
-	(void)zsock_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (family == AF_INET6) {
 		/* Leaves the port of IPv4 to the other socket. */
-		(void)zsock_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		(void)set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	}
 
 	if (zsock_bind(fd, (struct sockaddr *)&any, any_len) < 0 ||
@@ -391,9 +734,11 @@ failed:
  * One socket for each family, as Zephyr's own stack does not serve IPv4 on an IPv6 socket unless
  * it is told to map addresses.
  */
-static int listen_on_both(int listeners[2], uint16_t *port, int backlog)
+static int listen_on_both(int listeners[2], const struct tls_options *tls, uint16_t *port,
+			  int backlog)
 {
-	listeners[0] = IS_ENABLED(CONFIG_NET_IPV6) ? listen_on(AF_INET6, port, backlog) : -1;
+	listeners[0] =
+		IS_ENABLED(CONFIG_NET_IPV6) ? listen_on(AF_INET6, tls, port, backlog) : -1;
 	listeners[1] = -1;
 
 	if (IS_ENABLED(CONFIG_NET_IPV6) && !IS_ENABLED(CONFIG_NET_IPV4)) {
@@ -406,7 +751,7 @@ static int listen_on_both(int listeners[2], uint16_t *port, int backlog)
 		return -1;
 	}
 
-	listeners[1] = listen_on(AF_INET, port, backlog);
+	listeners[1] = listen_on(AF_INET, tls, port, backlog);
 	if (listeners[1] < 0) {
 		if (listeners[0] >= 0) {
 			discard(listeners[0]);
@@ -417,11 +762,11 @@ static int listen_on_both(int listeners[2], uint16_t *port, int backlog)
 	return 0;
 }
 
-/* Fills in one or two descriptors, and -1 for one that is not needed. */
-int rust_websocket_listen(int listeners[2], uint16_t *port, int backlog)
+/* Leaves errno, if it fails. */
+static int listen_at(int listeners[2], const struct tls_options *tls, uint16_t *port, int backlog)
 {
 	bool any_port = *port == 0;
-	int err = listen_on_both(listeners, port, backlog);
+	int err = listen_on_both(listeners, tls, port, backlog);
 
 	/* Not every offloading driver can tell which port the stack has chosen. */
 	if (IS_ENABLED(CONFIG_NET_SOCKETS_OFFLOAD) && err < 0 && any_port &&
@@ -430,12 +775,31 @@ int rust_websocket_listen(int listeners[2], uint16_t *port, int backlog)
 
 		do {
 			*port = DYNAMIC_PORT_FIRST + (sys_rand16_get() & DYNAMIC_PORT_MASK);
-			err = listen_on_both(listeners, port, backlog);
+			err = listen_on_both(listeners, tls, port, backlog);
 		} while (err < 0 && errno == EADDRINUSE && --tries > 0);
 	}
 
-	return err < 0 ? failure(errno) : 0;
+	return err;
 }
+
+/* Fills in one or two descriptors, and -1 for one that is not needed. */
+int rust_websocket_listen(int listeners[2], uint16_t *port, int backlog)
+{
+	return listen_at(listeners, NULL, port, backlog) < 0 ? failure(errno) : 0;
+}
+
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+int rust_websocket_tls_listen(int listeners[2], const struct tls_options *tls, uint16_t *port,
+			      int backlog)
+{
+	if (listen_at(listeners, tls, port, backlog) == 0) {
+		return 0;
+	}
+
+	/* Credentials are not looked at yet. */
+	return errno == EINVAL ? tls_failure(TLS_OPTION) : tls_failure_of(errno, TLS_OPTION);
+}
+#endif
 
 int rust_websocket_accept(int first, int second, int64_t deadline)
 {
@@ -454,7 +818,7 @@ int rust_websocket_accept(int first, int second, int64_t deadline)
 
 			fd = zsock_accept(listeners[i].fd, NULL, NULL);
 			if (fd >= 0) {
-				set_nodelay(fd);
+				set_up(fd);
 				return fd;
 			}
 			if (errno != EAGAIN) {
@@ -467,6 +831,75 @@ int rust_websocket_accept(int first, int second, int64_t deadline)
 
 	return failure(errno);
 }
+
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+/*
+ * Once a connection is there, accept() waits for the handshake whatever mode the socket is in. It
+ * ends with EAGAIN then too: how long it took tells the one from the other.
+ */
+int rust_websocket_tls_accept(int first, int second, int64_t deadline)
+{
+	struct zsock_pollfd listeners[] = {
+		{.fd = first, .events = ZSOCK_POLLIN},
+		{.fd = second, .events = ZSOCK_POLLIN},
+	};
+	enum tls_cause verdict = TLS_HANDSHAKE;
+
+	do {
+		for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+			struct verification verification;
+			int64_t start = k_uptime_get();
+			int fd;
+
+			if (listeners[i].fd < 0) {
+				continue;
+			}
+
+			begin_verification(&verification);
+			fd = zsock_accept(listeners[i].fd, NULL, NULL);
+			verdict = end_verification(&verification);
+			if (fd >= 0) {
+				set_up(fd);
+				return fd;
+			}
+			if (errno != EAGAIN) {
+				break;
+			}
+			if (k_uptime_get() - start >= TLS_STEP_MS) {
+				return tls_failure(TLS_HANDSHAKE_TIMED_OUT);
+			}
+		}
+	} while (try_again(listeners, ARRAY_SIZE(listeners), deadline));
+
+	return tls_failure_of(errno, verdict);
+}
+
+/* Zephyr keeps the pointer. */
+int rust_websocket_tls_credential_add(sec_tag_t sec_tag, int type, const void *bytes, size_t len)
+{
+	int err = tls_credential_add(sec_tag, type, bytes, len);
+
+	switch (-err) {
+	case 0:
+		return 0;
+	case EEXIST:
+		return tls_failure(TLS_SEC_TAG_IN_USE);
+	case ENOMEM:
+		return tls_failure(TLS_TOO_MANY_CREDENTIALS);
+	default:
+		return failure(-err);
+	}
+}
+
+bool rust_websocket_is_tls(int fd)
+{
+	int protocol;
+	socklen_t protocol_len = sizeof(protocol);
+
+	return zsock_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_len) == 0 &&
+	       protocol >= IPPROTO_TLS_1_0 && protocol <= IPPROTO_TLS_1_3;
+}
+#endif /* CONFIG_NET_SOCKETS_SOCKOPT_TLS */
 
 int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
 {
@@ -547,6 +980,165 @@ int rust_websocket_send(int fd, const void *head, size_t head_len, const void *p
 	} while (n < 0 && try_again(&socket, 1, deadline));
 
 	return n < 0 ? failure(errno) : (int)n;
+}
+
+#ifdef CONFIG_NET_SOCKETS_SOCKOPT_TLS
+/* What src/zephyr/ffi.rs keeps for a TLS socket, all 0 at first. */
+struct rust_websocket_tls_output {
+	/* The length of a record that was encrypted and has not left; 0 if there is none. */
+	size_t waiting;
+	/* Bytes that have left in it, and of which the caller was not told yet. */
+	size_t untold;
+};
+
+/* Up to this length a frame's header and payload leave in one record. */
+#define TLS_JOINED_SIZE 256
+
+static ssize_t send_record(int fd, const void *bytes, size_t len, int64_t deadline)
+{
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
+	ssize_t n;
+
+	do {
+		n = zsock_send(fd, bytes, len, ZSOCK_MSG_DONTWAIT);
+	} while (n < 0 && try_again(&socket, 1, deadline));
+
+	return n;
+}
+
+/*
+ * Like rust_websocket_send(). Where a plain socket fails with EAGAIN it has taken nothing; a TLS
+ * socket has then encrypted the bytes, and only wants to be called again with as many. The caller
+ * may have something else to send by then, as none of its bytes was taken. Hence:
+ *
+ * - Of a short record, as every control frame is, one byte is told at once. The caller then has to
+ *   send the rest of the frame, and hears that it was taken when the record has left. What the call
+ *   that completes it is given does not matter: the record is there.
+ * - Of a long one nothing is told, as only data is so long, and is sent again as it was.
+ *
+ * sendmsg() is not used: for TLS it can fail after having sent the first of its parts.
+ */
+int rust_websocket_tls_send(int fd, struct rust_websocket_tls_output *output, const void *head,
+			    size_t head_len, const void *payload, size_t payload_len,
+			    int64_t deadline)
+{
+	uint8_t joined[TLS_JOINED_SIZE];
+	const void *bytes = payload;
+	size_t len;
+	ssize_t n;
+
+	if (head_len == 0 && payload_len == 0) {
+		return 0;
+	}
+
+	if (output->waiting > 0 && output->waiting <= sizeof(joined)) {
+		memset(joined, 0, sizeof(joined));
+		n = send_record(fd, joined, output->waiting, deadline);
+		if (n < 0) {
+			return failure(errno);
+		}
+		output->untold = n - (output->waiting > 1);
+		output->waiting = 0;
+	}
+
+	if (output->untold > 0) {
+		len = MIN(output->untold, head_len + MIN(payload_len, INT_MAX / 2));
+		output->untold -= len;
+		return (int)len;
+	}
+
+	if (head_len > 0 || payload_len <= sizeof(joined)) {
+		size_t head_part = MIN(head_len, sizeof(joined));
+		size_t payload_part = MIN(payload_len, sizeof(joined) - head_part);
+
+		memcpy(joined, head, head_part);
+		memcpy(&joined[head_part], payload, payload_part);
+		bytes = joined;
+		len = head_part + payload_part;
+	} else {
+		len = MIN(payload_len, INT_MAX / 2);
+	}
+
+	if (output->waiting > 0) {
+		if (len < output->waiting) {
+			/* Not what was to be sent again. */
+			return failure(EINVAL);
+		}
+		len = output->waiting;
+	}
+
+	n = send_record(fd, bytes, len, deadline);
+	if (n >= 0) {
+		output->waiting = 0;
+		return (int)n;
+	}
+
+	if (errno != EAGAIN) {
+		return failure(errno);
+	}
+
+	output->waiting = len;
+
+	return bytes == joined && len > 1 ? 1 : failure(EAGAIN);
+}
+#endif /* CONFIG_NET_SOCKETS_SOCKOPT_TLS */
+
+int rust_websocket_set_nodelay(int fd, bool on)
+{
+	return set_option(fd, IPPROTO_TCP, TCP_NODELAY, on) < 0 ? failure(errno) : 0;
+}
+
+/* 0 seconds turn it off. */
+int rust_websocket_set_keepalive(int fd, int idle_s, int interval_s, int count)
+{
+	return set_keepalive(fd, idle_s, interval_s, count) < 0 ? failure(errno) : 0;
+}
+
+/* src/zephyr/ffi.rs has the same. */
+struct rust_websocket_address {
+	uint8_t ip[16];
+	uint32_t scope_id;
+	uint16_t port;
+};
+
+/* Returns how many bytes the address has, 4 or 16. */
+int rust_websocket_peer(int fd, struct rust_websocket_address *address)
+{
+	struct sockaddr_storage storage;
+	socklen_t storage_len = sizeof(storage);
+
+	if (zsock_getpeername(fd, (struct sockaddr *)&storage, &storage_len) < 0) {
+		return failure(errno);
+	}
+
+	*address = (struct rust_websocket_address){0};
+	if (IS_ENABLED(CONFIG_NET_IPV6) && storage.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *peer = (const struct sockaddr_in6 *)&storage;
+
+		memcpy(address->ip, &peer->sin6_addr, sizeof(address->ip));
+		address->scope_id = peer->sin6_scope_id;
+		address->port = ntohs(peer->sin6_port);
+		return sizeof(struct in6_addr);
+	}
+
+	if (storage.ss_family == AF_INET) {
+		const struct sockaddr_in *peer = (const struct sockaddr_in *)&storage;
+
+		memcpy(address->ip, &peer->sin_addr, sizeof(struct in_addr));
+		address->port = ntohs(peer->sin_port);
+		return sizeof(struct in_addr);
+	}
+
+	return failure(EAFNOSUPPORT);
+}
+
+/* Whether neither an error nor the end of the connection is known. */
+bool rust_websocket_is_connected(int fd)
+{
+	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
+
+	return zsock_poll(&socket, 1, 0) >= 0 &&
+	       (socket.revents & (ZSOCK_POLLERR | ZSOCK_POLLHUP | ZSOCK_POLLNVAL)) == 0;
 }
 
 int rust_websocket_shutdown(int fd)

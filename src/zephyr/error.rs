@@ -5,6 +5,9 @@ use core::fmt;
 
 use embedded_io::ErrorKind;
 
+#[cfg(zephyr_tls)]
+use super::tls;
+
 /// What went wrong in a socket.
 ///
 /// After [`TimedOut`](Error::TimedOut) and [`OutOfMemory`](Error::OutOfMemory) the stream is as it
@@ -42,6 +45,9 @@ pub enum Error {
     Unsupported,
     /// More sockets were to be polled than `CONFIG_ZVFS_POLL_MAX` allows.
     TooManyToPoll,
+    /// TLS could not be set up. There is this variant with `CONFIG_NET_SOCKETS_SOCKOPT_TLS`.
+    #[cfg(zephyr_tls)]
+    Tls(tls::Error),
     /// Anything else. Holds `errno`, whose numbers are those of the C library in the image.
     Other(u16),
 }
@@ -72,6 +78,8 @@ impl Error {
             14 => Error::Unsupported,
             // 15 is ffi::WRITABLE.
             16 => Error::TooManyToPoll,
+            #[cfg(zephyr_tls)]
+            17 => Error::Tls(tls::Error::from_cause(detail)),
             _ => Error::Other(detail),
         })
     }
@@ -109,6 +117,8 @@ impl fmt::Display for Error {
             }
             Error::Unsupported => "the socket does not support this operation",
             Error::TooManyToPoll => "too many sockets to poll; raise CONFIG_ZVFS_POLL_MAX",
+            #[cfg(zephyr_tls)]
+            Error::Tls(error) => return error.fmt(f),
             Error::Other(errno) => return write!(f, "the socket failed with errno {errno}"),
         })
     }
@@ -130,6 +140,8 @@ impl embedded_io::Error for Error {
             Error::PermissionDenied => ErrorKind::PermissionDenied,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::Unsupported => ErrorKind::Unsupported,
+            #[cfg(zephyr_tls)]
+            Error::Tls(error) => error.kind(),
             Error::Unreachable
             | Error::OutOfDescriptors
             | Error::TooManyToPoll

@@ -18,6 +18,9 @@ mod sha1;
 mod tcp;
 mod usage;
 
+#[cfg(zephyr_tls)]
+pub mod tls;
+
 pub use crate::config;
 pub use entropy::Csprng;
 pub use error::Error;
@@ -28,7 +31,7 @@ pub use network::TcpNetwork;
 pub use poll::{PollSocket, poll};
 #[cfg(accept_key = "psa")]
 pub(crate) use sha1::sha1;
-pub use tcp::{TcpListener, TcpStream};
+pub use tcp::{Keepalive, TcpListener, TcpStream};
 pub use usage::{InUse, Usage, usage};
 
 /// The time since the system started, in milliseconds.

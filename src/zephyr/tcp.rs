@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use core::ffi::{CStr, c_int};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
@@ -10,9 +11,11 @@ use super::error::Error;
 use super::ffi;
 use crate::transport::Transport;
 
-/// A connected TCP socket of Zephyr. Dropping it closes the socket.
+/// A connected TCP or TLS socket of Zephyr. Dropping it closes the socket.
 ///
-/// Small writes leave at once (`TCP_NODELAY`).
+/// Small writes leave at once (`TCP_NODELAY`), and keepalive is on if
+/// `CONFIG_RUST_WEBSOCKET_KEEPALIVE_IDLE_S` says so; both can be changed. A thread may hand the
+/// stream to another.
 ///
 /// Zephyr's own network stack, and the host's sockets on `native_sim`, cannot end the sending side
 /// alone: [`Transport::shutdown`] then fails with [`Error::Unsupported`], and dropping the stream
@@ -22,6 +25,20 @@ pub struct TcpStream {
     fd: c_int,
     /// An uptime in milliseconds.
     deadline: i64,
+    /// `None` for plain TCP.
+    #[cfg(zephyr_tls)]
+    tls: Option<ffi::TlsOutput>,
+}
+
+/// When TCP asks a silent peer for a sign of life, and gives it up (RFC 9293 section 3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// The silence before the first question: 1 to 32,767 s, in whole seconds.
+    pub idle: Duration,
+    /// The time between two questions: 1 to 32,767 s, in whole seconds.
+    pub interval: Duration,
+    /// The number of questions without an answer that ends the connection, from 1 on.
+    pub count: u8,
 }
 
 impl TcpStream {
@@ -48,7 +65,12 @@ impl TcpStream {
     ///
     /// `fd` must have no other owner: it is closed when the stream is dropped.
     pub fn from_fd(fd: c_int) -> Self {
-        Self { fd, deadline: ffi::NEVER }
+        Self {
+            fd,
+            deadline: ffi::NEVER,
+            #[cfg(zephyr_tls)]
+            tls: ffi::rust_websocket_is_tls(fd).then(ffi::TlsOutput::default),
+        }
     }
 
     /// The descriptor, for `zsock_poll` and socket options. The stream remains its owner.
@@ -61,7 +83,71 @@ impl TcpStream {
         Error::check(ffi::rust_websocket_wait_writable(self.fd, refused, self.deadline)).map(drop)
     }
 
+    /// Whether small writes leave at once, which they do at first. A WebSocket needs it: see
+    /// [`Transport`].
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] and [`Error::Other`], where an offloading driver cannot do it.
+    pub fn set_nodelay(&self, on: bool) -> Result<(), Error> {
+        Error::check(ffi::rust_websocket_set_nodelay(self.fd, on)).map(drop)
+    }
+
+    /// Lets TCP find out that the peer has vanished; `None` turns that off. Reading and writing
+    /// then fail with [`Error::Aborted`]. Times are rounded up to seconds.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] and [`Error::Other`], where the network stack cannot do it: Zephyr's
+    /// own needs `CONFIG_NET_TCP_KEEPALIVE`.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> Result<(), Error> {
+        let (idle, interval, count) = keepalive.map_or((0, 0, 0), |keepalive| {
+            let count = c_int::from(keepalive.count.max(1));
+            (seconds(keepalive.idle), seconds(keepalive.interval), count)
+        });
+        Error::check(ffi::rust_websocket_set_keepalive(self.fd, idle, interval, count)).map(drop)
+    }
+
+    /// The peer's address and port.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`]; [`Error::Unsupported`] where an offloading driver cannot tell, as
+    /// with the PC's sockets on `native_sim`.
+    pub fn peer_addr(&self) -> Result<SocketAddr, Error> {
+        let mut address = ffi::Address::default();
+        // SAFETY: the address is exclusively borrowed, and the shim does not keep it.
+        let returned = unsafe { ffi::rust_websocket_peer(self.fd, &mut address) };
+        let ffi::Address { ip, scope_id, port } = address;
+        if Error::check(returned)? == 4 {
+            let [a, b, c, d, ..] = ip;
+            return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port));
+        }
+        Ok(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(ip), port, 0, scope_id)))
+    }
+
+    /// Whether nothing is known of an error or of the end of the connection. What the peer has
+    /// sent before can be read all the same; its end of the stream alone does not count, and a
+    /// peer that vanished is not noticed without [keepalive](Self::set_keepalive) or sending.
+    pub fn is_connected(&self) -> bool {
+        ffi::rust_websocket_is_connected(self.fd)
+    }
+
     fn send(&mut self, head: &[u8], payload: &[u8], deadline: i64) -> Result<usize, Error> {
+        #[cfg(zephyr_tls)]
+        if let Some(output) = &mut self.tls {
+            // SAFETY: each pointer and its length are those of one borrowed slice, and the output
+            // belongs to the descriptor from the beginning.
+            let n = unsafe {
+                ffi::rust_websocket_tls_send(
+                    self.fd,
+                    output,
+                    head.as_ptr().cast(),
+                    head.len(),
+                    payload.as_ptr().cast(),
+                    payload.len(),
+                    deadline,
+                )
+            };
+            return Error::check(n).map(|n| n as usize);
+        }
         // SAFETY: each pointer and its length are those of one borrowed slice.
         let n = unsafe {
             ffi::rust_websocket_send(
@@ -76,7 +162,7 @@ impl TcpStream {
         Error::check(n).map(|n| n as usize)
     }
 
-    fn from_returned(fd: c_int) -> Result<Self, Error> {
+    pub(super) fn from_returned(fd: c_int) -> Result<Self, Error> {
         Error::check(fd)?;
         Ok(Self::from_fd(fd))
     }
@@ -154,6 +240,8 @@ pub struct TcpListener {
     /// -1 where there is no socket for the family.
     fds: [c_int; 2],
     port: u16,
+    #[cfg(zephyr_tls)]
+    is_tls: bool,
 }
 
 impl TcpListener {
@@ -169,7 +257,17 @@ impl TcpListener {
             ffi::rust_websocket_listen(fds.as_mut_ptr(), &mut port, LISTEN_BACKLOG as c_int)
         };
         Error::check(returned)?;
-        Ok(Self { fds, port })
+        Ok(Self {
+            fds,
+            port,
+            #[cfg(zephyr_tls)]
+            is_tls: false,
+        })
+    }
+
+    #[cfg(zephyr_tls)]
+    pub(super) const fn from_tls_fds(fds: [c_int; 2], port: u16) -> Self {
+        Self { fds, port, is_tls: true }
     }
 
     /// The port that was bound.
@@ -189,11 +287,17 @@ impl TcpListener {
     ///
     /// # Errors
     /// After [`Error::TimedOut`], [`Error::OutOfMemory`] and [`Error::OutOfDescriptors`] the
-    /// listener remains of use; the last two come back at once until a socket was closed.
+    /// listener remains of use; the last two come back at once until a socket was closed. With TLS
+    /// it remains of use after `Error::Tls` too: see `bind_tls`.
     pub fn accept(&self, timeout: Option<Duration>) -> Result<TcpStream, Error> {
         let [first, second] = self.fds;
-        let fd = ffi::rust_websocket_accept(first, second, uptime_after(timeout));
-        TcpStream::from_returned(fd)
+        let deadline = uptime_after(timeout);
+        #[cfg(zephyr_tls)]
+        if self.is_tls {
+            let fd = ffi::rust_websocket_tls_accept(first, second, deadline);
+            return TcpStream::from_returned(fd);
+        }
+        TcpStream::from_returned(ffi::rust_websocket_accept(first, second, deadline))
     }
 }
 
@@ -205,6 +309,13 @@ impl Drop for TcpListener {
             }
         }
     }
+}
+
+/// Whole seconds from 1 on, as many as the field of an option takes.
+fn seconds(duration: Duration) -> c_int {
+    let whole = duration.as_secs().saturating_add((duration.subsec_nanos() > 0).into());
+    // Clamped to fit.
+    whole.clamp(1, 32_767) as c_int
 }
 
 /// The uptime in milliseconds at which `after` will have passed, rounded up.
