@@ -6,6 +6,8 @@
 mod echo;
 #[cfg(CONFIG_ECHO_SERVER_STATUS)]
 mod report;
+#[cfg(CONFIG_SAMPLE_TLS)]
+mod tls;
 
 use core::time::Duration;
 
@@ -14,8 +16,10 @@ use static_cell::ConstStaticCell;
 use zephyr::kconfig::{
     CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS, CONFIG_ECHO_SERVER_ORIGIN, CONFIG_ECHO_SERVER_PORT,
 };
-use zephyr_websocket::hub::{Hub, Settings, Slot, Timeouts};
-use zephyr_websocket::zephyr::{Error, TcpListener, TcpNetwork, TcpStream, config};
+use zephyr_websocket::hub::{Hub, Network, Settings, Slot, Timeouts};
+use zephyr_websocket::zephyr::{Error, TcpStream, config};
+#[cfg(not(CONFIG_SAMPLE_TLS))]
+use zephyr_websocket::zephyr::{TcpListener, TcpNetwork};
 
 const ORIGIN: Option<&str> =
     if CONFIG_ECHO_SERVER_ORIGIN.is_empty() { None } else { Some(CONFIG_ECHO_SERVER_ORIGIN) };
@@ -42,19 +46,29 @@ extern "C" fn rust_main() {
     if unsafe { zephyr::set_logger() }.is_err() {
         return;
     }
-    if let Err(error) = serve() {
-        error!("port {}: {}", CONFIG_ECHO_SERVER_PORT, error);
+    let port = CONFIG_ECHO_SERVER_PORT as u16;
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    let network = tls::listen(port);
+    #[cfg(not(CONFIG_SAMPLE_TLS))]
+    let network = listen(port);
+    if let Err(error) = network.and_then(serve) {
+        error!("port {}: {}", port, error);
     }
 }
 
-/// Returns only if the network fails.
-fn serve() -> Result<(), Error> {
-    let listener = TcpListener::bind(CONFIG_ECHO_SERVER_PORT as u16)?;
+#[cfg(not(CONFIG_SAMPLE_TLS))]
+fn listen(port: u16) -> Result<TcpNetwork, Error> {
+    let listener = TcpListener::bind(port)?;
     info!("listening on port {}", listener.local_port());
+    Ok(TcpNetwork::new(listener))
+}
+
+/// Returns only if the network fails.
+fn serve(network: impl Network<Stream = TcpStream>) -> Result<(), Error> {
     let timeouts = Timeouts { ping: Some(IDLE_TIMEOUT), pong: IDLE_TIMEOUT, ..Timeouts::default() };
     let settings = Settings { timeouts, ..Settings::default() };
     let (slots, rx, tx) = (SLOTS.take(), RX.take(), TX.take());
-    match Hub::new(TcpNetwork::new(listener), slots, rx, tx, &settings) {
+    match Hub::new(network, slots, rx, tx, &settings) {
         Ok(mut hub) => {
             let mut echo = echo::Echo::new(ORIGIN);
             echo.report = REPORT;
