@@ -58,8 +58,7 @@ fn main() {
     // Zephyr's own, for a check when the crate is compiled.
     let poll_max = dotconfig.as_deref().and_then(|text| value_of(text, "ZVFS_POLL_MAX"));
     let poll_max = poll_max.unwrap_or("u32::MAX");
-    writeln!(constants, "#[allow(dead_code)] pub const POLL_MAX: u32 = {poll_max};")
-        .expect("a String grows");
+    writeln!(constants, "pub const POLL_MAX: u32 = {poll_max};").expect("a String grows");
 
     let out = env::var("OUT_DIR").expect("Cargo sets OUT_DIR");
     let out = Path::new(&out).join("kconfig.rs");

@@ -8,6 +8,7 @@ use core::time::Duration;
 #[cfg(feature = "zephyr")]
 use crate::zephyr::Keepalive;
 
+#[cfg_attr(not(feature = "zephyr"), allow(dead_code, reason = "some are for sockets of Zephyr"))]
 mod kconfig {
     include!(concat!(env!("OUT_DIR"), "/kconfig.rs"));
 }
