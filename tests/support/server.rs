@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The samples' echo server on a hub over TCP on the loopback interface, in a thread.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
