@@ -4,22 +4,21 @@
 #![no_std]
 
 mod echo;
+#[cfg_attr(CONFIG_SAMPLE_TLS, path = "tls.rs")]
+#[cfg_attr(not(CONFIG_SAMPLE_TLS), path = "tcp.rs")]
+mod network;
 #[cfg(CONFIG_ECHO_SERVER_STATUS)]
 mod report;
-#[cfg(CONFIG_SAMPLE_TLS)]
-mod tls;
 
 use core::time::Duration;
 
-use log::{error, info};
+use log::error;
 use static_cell::ConstStaticCell;
 use zephyr::kconfig::{
     CONFIG_ECHO_SERVER_IDLE_TIMEOUT_MS, CONFIG_ECHO_SERVER_ORIGIN, CONFIG_ECHO_SERVER_PORT,
 };
 use zephyr_websocket::hub::{Hub, Network, Settings, Slot, Timeouts};
 use zephyr_websocket::zephyr::{Error, TcpStream, config};
-#[cfg(not(CONFIG_SAMPLE_TLS))]
-use zephyr_websocket::zephyr::{TcpListener, TcpNetwork};
 
 const ORIGIN: Option<&str> =
     if CONFIG_ECHO_SERVER_ORIGIN.is_empty() { None } else { Some(CONFIG_ECHO_SERVER_ORIGIN) };
@@ -47,20 +46,9 @@ extern "C" fn rust_main() {
         return;
     }
     let port = CONFIG_ECHO_SERVER_PORT as u16;
-    #[cfg(CONFIG_SAMPLE_TLS)]
-    let network = tls::listen(port);
-    #[cfg(not(CONFIG_SAMPLE_TLS))]
-    let network = listen(port);
-    if let Err(error) = network.and_then(serve) {
+    if let Err(error) = network::listen(port).and_then(serve) {
         error!("port {}: {}", port, error);
     }
-}
-
-#[cfg(not(CONFIG_SAMPLE_TLS))]
-fn listen(port: u16) -> Result<TcpNetwork, Error> {
-    let listener = TcpListener::bind(port)?;
-    info!("listening on port {}", listener.local_port());
-    Ok(TcpNetwork::new(listener))
 }
 
 /// Returns only if the network fails.
