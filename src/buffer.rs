@@ -83,10 +83,7 @@ impl<'b> ReceiveBuffer<'b> {
 
     /// Moves what is unread to the front: never more than an incomplete header or control frame.
     fn compact(&mut self) {
-        let unread = self.bytes.get_mut(..self.end).unwrap_or_default();
-        if self.start <= unread.len() {
-            unread.copy_within(self.start.., 0);
-        }
+        shift(self.bytes, self.start..self.end, 0);
         self.end = self.end.wrapping_sub(self.start);
         self.start = 0;
     }
@@ -101,6 +98,19 @@ pub(crate) fn uninterrupted<O, E: embedded_io::Error>(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result.map_err(Error::from_transport),
         }
+    }
+}
+
+/// Moves the bytes at `from` down to `to`, where that is lower and both are within `bytes`; else
+/// does nothing.
+// In one place only, where the compiler sees that copy_within cannot panic.
+#[inline(never)]
+pub(crate) fn shift(bytes: &mut [u8], from: Range<usize>, to: usize) {
+    if let Some(bytes) = bytes.get_mut(to..from.end)
+        && let Some(gap) = from.start.checked_sub(to)
+        && gap <= bytes.len()
+    {
+        bytes.copy_within(gap.., 0);
     }
 }
 

@@ -168,28 +168,25 @@ impl Rules for Client<'_> {
     const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32) {
-        const CR: u32 = b'\r' as u32;
-        const COLON: u32 = b':' as u32;
-        const SPACE: u32 = b' ' as u32;
+    fn take(words: &mut Words<Self>, word: &[u8], end: char) {
         let slot = words.slot;
         if word.is_empty() {
             words.between = words.between.max(end);
-            if slot == NAME && end == CR {
+            if slot == NAME && end == '\r' {
                 words.seen |= COMPLETE;
-            } else if slot == PROTOCOL && words.rules.chosen.is_none() && end == CR {
+            } else if slot == PROTOCOL && words.rules.chosen.is_none() && end == '\r' {
                 words.refuse(PROTOCOL);
             } else if slot & (HTTP_1_1 | STATUS | NAME) != 0 {
                 words.refuse(WELL_FORMED);
             }
             return;
         }
-        let is_joined = core::mem::replace(&mut words.between, end) <= SPACE;
+        let is_joined = core::mem::replace(&mut words.between, end) <= ' ';
         let found = Words::<Self>::find(word);
         let client = &mut words.rules;
         let mut expected = found << 1 == slot;
         if slot & NAME != 0 {
-            if end != COLON || !words::consists_of(word, &words::TOKEN) {
+            if end != ':' || !words::consists_of(word, &words::TOKEN) {
                 return words.refuse(WELL_FORMED);
             }
             words.slot = found;
@@ -197,12 +194,12 @@ impl Rules for Client<'_> {
         }
         // Bits are asked for, because comparisons become a table of jumps, which is larger.
         if slot & HTTP_1_1 != 0 {
-            if end != SPACE || found > 1 << 1 {
+            if end != ' ' || found > 1 << 1 {
                 return words.refuse(WELL_FORMED);
             }
             words.slot = STATUS;
         } else if slot & STATUS != 0 {
-            if end != SPACE && end != CR {
+            if end != ' ' && end != '\r' {
                 return words.refuse(WELL_FORMED);
             }
             if !expected {

@@ -187,25 +187,22 @@ impl Rules for Server {
     const MALFORMED: u32 = WELL_FORMED;
 
     #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32) {
-        const CR: u32 = b'\r' as u32;
-        const COLON: u32 = b':' as u32;
-        const SPACE: u32 = b' ' as u32;
+    fn take(words: &mut Words<Self>, word: &[u8], end: char) {
         let slot = words.slot;
         if word.is_empty() {
             words.between = words.between.max(end);
-            if slot == NAME && end == CR {
+            if slot == NAME && end == '\r' {
                 words.seen |= COMPLETE;
             } else if slot & (METHOD | TARGET | HTTP_1_1 | NAME) != 0 {
                 words.refuse(WELL_FORMED);
             }
             return;
         }
-        let is_joined = core::mem::replace(&mut words.between, end) <= SPACE;
+        let is_joined = core::mem::replace(&mut words.between, end) <= ' ';
         let end_of_slot = match slot {
-            NAME => COLON,
-            METHOD | TARGET => SPACE,
-            HTTP_1_1 => CR,
+            NAME => ':',
+            METHOD | TARGET => ' ',
+            HTTP_1_1 => '\r',
             _ => end,
         };
         if end != end_of_slot || slot & (NAME | METHOD) != 0 && !consists_of(word, &TOKEN) {

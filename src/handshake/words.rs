@@ -26,7 +26,7 @@ pub(super) trait Rules: Sized {
 
     /// Takes `word` in the slot `words.slot`; `end` is the byte behind it. Between two separators
     /// the word is empty.
-    fn take(words: &mut Words<Self>, word: &[u8], end: u32);
+    fn take(words: &mut Words<Self>, word: &[u8], end: char);
 }
 
 /// How far a head was read, and what was found.
@@ -41,15 +41,16 @@ pub(super) struct Words<R> {
     /// The slots that got what they expect.
     pub(super) seen: u32,
     pub(super) slot: u32,
+    // A character, as not every number is one: the hub's phases stand beside it for nothing.
     /// The largest byte between the current word and the one before it, a space or less if they
     /// belong together.
-    pub(super) between: u32,
+    pub(super) between: char,
     pub(super) rules: R,
 }
 
 impl<R: Rules> Words<R> {
     pub(super) const fn new(slot: u32, seen: u32, rules: R) -> Self {
-        Self { at: 0, start: 0, seen, slot, between: 0, rules }
+        Self { at: 0, start: 0, seen, slot, between: '\0', rules }
     }
 
     /// The length of the head once it is complete.

@@ -3,7 +3,7 @@
 
 use embedded_io::ErrorKind;
 
-use crate::buffer::{copy, uninterrupted};
+use crate::buffer::{copy, shift, uninterrupted};
 use crate::error::Error;
 use crate::frame::MAX_CONTROL_PAYLOAD_LEN;
 use crate::transport::Transport;
@@ -89,9 +89,8 @@ impl Backlog {
     /// The room behind what waits, which [`extend`](Self::extend) then takes a part of.
     pub(super) fn free<'f>(&mut self, buffer: &'f mut [u8]) -> &'f mut [u8] {
         let usable = usable(buffer.len());
-        let waiting = buffer.get_mut(..usize::from(self.end)).unwrap_or_default();
-        if self.start > 0 && usize::from(self.start) <= waiting.len() {
-            waiting.copy_within(usize::from(self.start).., 0);
+        if self.start > 0 {
+            shift(buffer, self.start.into()..self.end.into(), 0);
             self.end = self.end.wrapping_sub(self.start);
             self.start = 0;
         }

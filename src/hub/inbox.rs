@@ -4,6 +4,7 @@
 use core::ops::Range;
 
 use super::backlog::usable;
+use crate::buffer::shift;
 
 /// Positions in a receive buffer that stays outside. At its front stands as much of a message as
 /// has come, if messages are handed out whole; what was received and not looked at is in
@@ -28,10 +29,8 @@ impl Inbox {
 
     /// The room behind what has arrived, which [`extend`](Self::extend) then takes a part of.
     pub(super) fn room<'f>(&mut self, buffer: &'f mut [u8]) -> &'f mut [u8] {
-        let (from, to) = (usize::from(self.start), usize::from(self.message));
-        let arrived = buffer.get_mut(..self.end.into()).unwrap_or_default();
-        if to < from && from <= arrived.len() {
-            arrived.copy_within(from.., to);
+        if self.message < self.start {
+            shift(buffer, self.start.into()..self.end.into(), self.message.into());
             self.end = self.end.wrapping_sub(self.start).wrapping_add(self.message);
             self.start = self.message;
         }
@@ -69,9 +68,7 @@ impl Inbox {
                 return Some(piece);
             }
         }
-        if piece.end <= buffer.len() {
-            buffer.copy_within(piece, before);
-        }
+        shift(buffer, piece, before);
         if !fin {
             self.message = len as u16;
         }

@@ -3,7 +3,7 @@
 //! else may stay undefined.
 
 fn main() {
-    for job in ["server", "client", "frames"] {
+    for job in ["server", "client", "frames", "hub"] {
         for (index, symbol) in ["receive", "send", "entropy"].iter().enumerate() {
             let address = 0x3_0001 + 64 * index;
             println!("cargo:rustc-link-arg-bin={job}=--defsym=socket_{symbol}={address:#x}");

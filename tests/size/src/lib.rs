@@ -38,12 +38,11 @@ pub struct Received<'b> {
 impl Received<'_> {
     /// Receives into the free room.
     pub fn fill(&mut self) -> Option<()> {
-        let room = self.bytes.get_mut(self.len..)?;
-        let count = socket_receive(room.as_mut_ptr(), room.len());
-        if count <= 0 {
+        let count = receive(self.bytes.get_mut(self.len..)?)?;
+        if count == 0 {
             return None;
         }
-        self.len = self.len.wrapping_add(count as usize);
+        self.len = self.len.wrapping_add(count);
         Some(())
     }
 
@@ -58,6 +57,13 @@ impl Received<'_> {
         }
         self.len = rest;
     }
+}
+
+/// Receives once, and returns how many bytes came; 0 at the end.
+#[inline(always)]
+pub fn receive(room: &mut [u8]) -> Option<usize> {
+    let count = socket_receive(room.as_mut_ptr(), room.len());
+    (count >= 0).then_some(count as usize)
 }
 
 /// Sends both in one call of the socket.

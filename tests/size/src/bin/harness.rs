@@ -16,6 +16,7 @@ use core::panic::PanicInfo;
 use core::slice::from_raw_parts;
 
 use zephyr_websocket::handshake::{client, server};
+use zephyr_websocket::hub::Slot;
 use zephyr_websocket::{Client, Connection, Server};
 
 // The job runs on the process stack, the harness on the main one: what lies on the job's stack is
@@ -383,6 +384,9 @@ extern "C" fn reset() -> ! {
     print(format_args!("type {} Connection<Client>", size_of::<Connection<Client>>()));
     print(format_args!("type {} server::Handshake", size_of::<server::Handshake>()));
     print(format_args!("type {} client::Handshake", size_of::<client::Handshake<'_>>()));
+    // What a hub keeps of a connection, apart from its socket.
+    let slot = size_of::<Slot<u32>>() - size_of::<Option<u32>>();
+    print(format_args!("type {slot} hub::Slot"));
     print(format_args!("stack {} {}", run().stack[0], run().stack[1]));
     print(format_args!("done {runs}"));
     exit(0x2_0026)
