@@ -97,17 +97,40 @@ native_sim() {
     client=("$root/target/zephyr/faults-client/zephyr/zephyr.exe")
 }
 
-# build ROLE OPTION: the image of a sample.
+# build ROLE OPTION: the image of a sample. A build keeps its option.
 build() {
+    local build=$root/target/zephyr/faults-$1 known='' command=(west build)
     say "building the echo $1 for native_sim"
+    [[ -f $build/faults-option ]] && known=$(<"$build/faults-option")
+    if [[ $known == "$2" && -f $build/build.ninja ]]; then
+        command+=(-d "$build")
+    else
+        command+=(-p -b native_sim/native/64 -d "$build" "$root/samples/echo_$1" -- "$2")
+    fi
     # west finds its commands from a folder of the workspace only.
-    (cd "$ZEPHYR_BASE" && west build -p auto -b native_sim/native/64 \
-        -d "$root/target/zephyr/faults-$1" "$root/samples/echo_$1" -- "$2") \
-        >"$out/build-$1.log" 2>&1 || {
+    (cd "$ZEPHYR_BASE" && "${command[@]}") >"$out/build-$1.log" 2>&1 || {
         tail -n 20 "$out/build-$1.log"
         say "the echo $1 does not build"
         exit 1
     }
+    printf '%s\n' "$2" >"$build/faults-option"
+}
+
+# The port that the client's image connects to, if there is one and the port is free; or any.
+client_port() {
+    local option=$root/target/zephyr/faults-client/faults-option
+    python3 - "$([[ -f $option ]] && sed -nE 's/.*:([0-9]+).*/\1/p' "$option" || echo 0)" <<'PY'
+import socket, sys
+for port in int(sys.argv[1]), 0:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        print(probe.getsockname()[1])
+        break
+PY
 }
 
 # --- The runs ----------------------------------------------------------------------
@@ -163,10 +186,7 @@ run_clients() {
 }
 
 command -v python3 >/dev/null || missing "python3"
-port=$(python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])')
+port=$(client_port)
 (cd "$root" && cargo build --release --example faults)
 tool=$root/target/release/examples/faults
 say "$target, FAULT_SEED=$seed"
