@@ -1187,7 +1187,13 @@ int rust_websocket_poll(struct rust_websocket_poll *sockets, int count, int64_t 
 	}
 
 	do {
-		n = zsock_poll(polled, polled_count, timeout_ms(deadline));
+		int left = timeout_ms(deadline);
+
+		/* Sees nothing if it does not wait, as the PC's events come as interrupts. */
+		if (IS_ENABLED(CONFIG_NET_NATIVE_OFFLOADED_SOCKETS) && left == 0) {
+			left = 1;
+		}
+		n = zsock_poll(polled, polled_count, left);
 	} while ((n < 0 && errno == EINTR) || (n == 0 && timeout_ms(deadline) != 0));
 
 	if (n < 0) {

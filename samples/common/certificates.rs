@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const SCRIPT: &str = "../common/certificates.sh";
-
 /// Copies `names` to where `include_bytes!(concat!(env!("OUT_DIR"), "/NAME"))` finds them, if the
 /// sample speaks TLS.
 pub fn copy(names: &[&str]) {
@@ -35,12 +33,14 @@ pub fn copy(names: &[&str]) {
 }
 
 fn make(folder: &Path) -> PathBuf {
-    println!("cargo:rerun-if-changed={SCRIPT}");
-    let status = Command::new("sh").arg(SCRIPT).arg(folder).status();
+    // As Cargo builds and runs a build script in the package's folder.
+    let script = Path::new(file!()).with_file_name("certificates.sh");
+    println!("cargo:rerun-if-changed={}", script.display());
+    let status = Command::new("sh").arg(&script).arg(folder).status();
     assert!(
         status.is_ok_and(|status| status.success()),
-        "{SCRIPT} cannot make certificates: install openssl, or set \
-         CONFIG_SAMPLE_TLS_CERTIFICATES"
+        "{} cannot make certificates: install openssl, or set CONFIG_SAMPLE_TLS_CERTIFICATES",
+        script.display()
     );
     folder.to_path_buf()
 }

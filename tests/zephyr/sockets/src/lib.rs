@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Zephyr's sockets, entropy and configuration as the library sees them, with both ends of each
-//! connection in this image.
+//! connection in this image. With CONFIG_SAMPLE_TLS the connections are over TLS.
 
 #![no_std]
+
+#[cfg(CONFIG_SAMPLE_TLS)]
+mod tls;
 
 use core::time::Duration;
 
@@ -11,7 +14,7 @@ use log::{error, info};
 use zephyr::kconfig::CONFIG_ZVFS_POLL_MAX;
 use zephyr::printkln;
 use zephyr_websocket::zephyr::{
-    Csprng, Error, PollSocket, TcpListener, TcpStream, config, poll, uptime_ms,
+    Csprng, Error, Keepalive, PollSocket, TcpListener, TcpStream, config, poll, uptime_ms,
 };
 use zephyr_websocket::{Entropy, Transport};
 
@@ -43,7 +46,11 @@ extern "C" fn rust_main() {
     if unsafe { zephyr::set_logger() }.is_err() {
         return;
     }
-    let checks: [(&str, Check); 12] = [
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    if let Err(Failed(what)) = tls::begin() {
+        return error!("FAILED: {}", what);
+    }
+    let checks: [(&str, Check); 14] = [
         ("Kconfig reaches the application", configuration),
         ("entropy differs from call to call", entropy),
         ("a closed port refuses", closed_port),
@@ -52,16 +59,25 @@ extern "C" fn rust_main() {
         ("deadlines of accept and read are kept", deadlines),
         ("a gathered write arrives in order", gathered_write),
         ("a peer that does not read holds nobody up", silent_peer),
+        ("options can be set, and the state asked", options_and_state),
         ("the end of the peer is the end of the stream", end_of_stream),
         ("an accept that never waits finds what is there", accept_at_once),
         ("poll tells who is ready for what", poll_sockets),
         ("poll refuses more than it can watch", poll_too_many),
+        // Last: the simulator does not count the time that it computes, and lets waits after it be
+        // over sooner to catch up.
+        ("interrupted writes go on where they stopped", interrupted_writes),
     ];
     for (name, run) in checks {
         match run() {
             Ok(()) => info!("ok: {}", name),
             Err(Failed(what)) => return error!("FAILED: {}: {}", name, what),
         }
+    }
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    match tls::mistakes() {
+        Ok(()) => info!("ok: mistakes with TLS are told"),
+        Err(Failed(what)) => return error!("FAILED: mistakes with TLS are told: {}", what),
     }
     printkln!("all checks passed");
 }
@@ -102,11 +118,20 @@ fn port_in_use() -> Checked {
 
 /// Both ends of a connection.
 fn pair() -> Result<(TcpStream, TcpStream), Failed> {
-    let listener = ok(TcpListener::bind(0), "bind")?;
-    let mut near = ok(TcpStream::connect(HOST, listener.local_port(), LATER), "connect")?;
-    let mut far = ok(listener.accept(Some(LATER)), "accept")?;
+    let (mut near, mut far) = connected()?;
     near.set_deadline(Some(LATER));
     far.set_deadline(Some(LATER));
+    Ok((near, far))
+}
+
+#[cfg(CONFIG_SAMPLE_TLS)]
+use tls::pair as connected;
+
+#[cfg(not(CONFIG_SAMPLE_TLS))]
+fn connected() -> Result<(TcpStream, TcpStream), Failed> {
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let near = ok(TcpStream::connect(HOST, listener.local_port(), LATER), "connect")?;
+    let far = ok(listener.accept(Some(LATER)), "accept")?;
     Ok((near, far))
 }
 
@@ -176,6 +201,88 @@ fn silent_peer() -> Checked {
     check(received == sent, "how much arrived")
 }
 
+/// Byte number `position` of a stream that repeats itself nowhere near.
+fn pattern(position: usize) -> u8 {
+    (position ^ position >> 8 ^ position >> 16) as u8
+}
+
+/// Reads all that has arrived, from byte number `received` on.
+fn read_pattern(stream: &mut TcpStream, received: &mut usize) -> Checked {
+    let mut buffer = [0; 1000];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(count) => {
+                check(count > 0, "the stream ended")?;
+                let mut bytes = buffer[..count].iter().zip(*received..);
+                check(bytes.all(|(byte, position)| *byte == pattern(position)), "a byte")?;
+                *received += count;
+            }
+            Err(error) => return check(error == Error::TimedOut, "read"),
+        }
+    }
+}
+
+/// Whatever its length, a write that finds no room has taken nothing, or what it says.
+fn interrupted_writes() -> Checked {
+    let (mut near, mut far) = pair()?;
+    far.set_deadline(Some(Duration::from_millis(20)));
+    let (mut sent, mut received, mut interrupted) = (0, 0, 0);
+    let mut buffer = [0; 4100];
+    for (header, len) in [(0, 4096), (0, 131), (4, 300), (14, 117)] {
+        // Fills the way to the peer.
+        for at_once in [false, true] {
+            near.set_deadline(Some(Duration::ZERO));
+            loop {
+                for (byte, position) in buffer.iter_mut().zip(sent..) {
+                    *byte = pattern(position);
+                }
+                let (head, payload) = buffer[..header + len].split_at(header);
+                let result = if at_once && header == 0 {
+                    near.write_now(payload)
+                } else {
+                    near.write_gather(head, payload)
+                };
+                match result {
+                    Ok(count) => sent += count,
+                    Err(error) => {
+                        check(error == Error::TimedOut, "write")?;
+                        break;
+                    }
+                }
+            }
+            interrupted += 1;
+            check(near.write_now(&buffer[..header + len]) == Err(Error::TimedOut), "again")?;
+            read_pattern(&mut far, &mut received)?;
+        }
+        // What was begun is completed with the same length.
+        near.set_deadline(Some(LATER));
+        for (byte, position) in buffer.iter_mut().zip(sent..) {
+            *byte = pattern(position);
+        }
+        sent += ok(near.write(&buffer[..header + len]), "write")?;
+    }
+    while received < sent {
+        let before = received;
+        read_pattern(&mut far, &mut received)?;
+        check(received > before, "what was sent arrives")?;
+    }
+    check(received == sent && interrupted == 8, "how much arrived")
+}
+
+fn options_and_state() -> Checked {
+    let (near, far) = pair()?;
+    check(near.is_connected() && far.is_connected(), "connected")?;
+    ok(near.set_nodelay(false), "nodelay off")?;
+    ok(near.set_nodelay(true), "nodelay on")?;
+    let idle = Duration::from_millis(1500);
+    let keepalive = Keepalive { idle, interval: Duration::from_secs(1), count: 3 };
+    ok(near.set_keepalive(Some(keepalive)), "keepalive on")?;
+    ok(near.set_keepalive(None), "keepalive off")?;
+    check(config::KEEPALIVE.is_none(), "keepalive is off by default")?;
+    // The PC's sockets cannot tell; Zephyr's own can.
+    check(near.peer_addr() == Err(Error::Unsupported), "the peer's address")
+}
+
 fn end_of_stream() -> Checked {
     let (mut near, mut far) = pair()?;
     ok(near.write(b"bye"), "write")?;
@@ -209,11 +316,13 @@ fn poll_sockets() -> Checked {
     ok(near.write(b"x"), "write")?;
     check(ok(poll(&mut sockets, None), "poll")? == 1, "one byte")?;
     check(sockets.map(|socket| socket.ready) == [0, 0, PollSocket::READ], "who has it")?;
+    check(ok(poll(&mut sockets, Some(Duration::ZERO)), "poll")? == 1, "at once")?;
+    check(ok(far.read(&mut [0; 8]), "read")? == 1, "read")?;
     sockets[1].interest = BOTH;
     sockets[2].interest = BOTH;
     check(ok(poll(&mut sockets, Some(LATER)), "poll")? == 2, "both")?;
-    check(sockets.map(|socket| socket.ready) == [0, PollSocket::WRITE, BOTH], "for what")?;
-    check(ok(far.read(&mut [0; 8]), "read")? == 1, "read")?;
+    let expected = [0, PollSocket::WRITE, PollSocket::WRITE];
+    check(sockets.map(|socket| socket.ready) == expected, "for what")?;
     // The end of the stream is something to read too.
     drop(near);
     let mut last = [PollSocket::new(far.fd(), PollSocket::READ)];
