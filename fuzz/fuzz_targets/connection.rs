@@ -3,9 +3,9 @@
 //! against the bytes, the whole against the pieces, the messages against tungstenite, and the
 //! answers against what was received.
 //!
-//! Input: a byte of which bit 0 is the role, bit 1 says whether frames are composed, and the rest is
-//! how much longer the receive buffer is than it must be, where 0 also lets composed frames be long.
-//! Then where the stream is cut, and the stream or what to compose it of.
+//! Input: a byte of which bit 0 is the role, bit 1 says whether frames are composed, and the rest
+//! is how much longer the receive buffer is than it must be, where 0 also lets composed frames be
+//! long. Then where the stream is cut, and the stream or what to compose it of.
 
 #![no_main]
 

@@ -104,8 +104,8 @@ impl Parsed {
     }
 }
 
-/// Line ends of LF alone, which RFC 9112 section 2.2 lets a recipient accept or not, and empty lines
-/// before the first, likewise.
+/// Line ends of LF alone, which RFC 9112 section 2.2 lets a recipient accept or not, and empty
+/// lines before the first, likewise.
 pub fn is_lenient(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\r\n")
         || bytes.first() == Some(&b'\n')
