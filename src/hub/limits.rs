@@ -81,7 +81,7 @@ impl Default for Settings {
 }
 
 impl Default for Timeouts {
-    /// What Kconfig says, see [`zephyr::config`](crate::zephyr::config); elsewhere its defaults.
+    /// What Kconfig says, see [`config`](crate::config); elsewhere its defaults.
     fn default() -> Self {
         use crate::config;
         Self {

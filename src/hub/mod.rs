@@ -91,6 +91,8 @@ impl<'b, N: Network> Hub<'b, N> {
         tx: &'b mut [u8],
         settings: &Settings,
     ) -> Result<Self, UsageError> {
+        // The number of a slot has 16 bits.
+        let slots = slots.get_mut(..slots.len().min(u16::MAX.into())).unwrap_or_default();
         let part = |len: usize| len.checked_div(slots.len()).unwrap_or(0);
         if part(rx.len()) < MIN_RX_BUFFER || part(tx.len()) < MIN_HUB_TX_BUFFER {
             return Err(UsageError::BufferTooSmall);
