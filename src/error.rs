@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use embedded_io::ErrorKind;
+
 use crate::close::CloseCode;
 use crate::handshake::Status;
 use crate::transport::EntropyUnavailable;
@@ -196,6 +198,8 @@ pub enum Error<E> {
     Response(ResponseError),
     /// A message exceeded the limit that the application set; the peer was told so with 1009.
     MessageTooBig,
+    /// A text message came to a [`ByteStream`](crate::ByteStream); the peer was told so with 1003.
+    UnsupportedData,
     /// The call cannot work as it was made.
     Usage(UsageError),
     /// Nothing more could be received or sent before the deadline. The call can be repeated; an
@@ -219,7 +223,9 @@ impl<E> Error<E> {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Protocol(_) | Self::Request(_) | Self::Response(_) => Blame::Peer,
+            Self::Protocol(_) | Self::Request(_) | Self::Response(_) | Self::UnsupportedData => {
+                Blame::Peer
+            }
             Self::Usage(_) | Self::Closed => Blame::Application,
             Self::MessageTooBig
             | Self::TimedOut
@@ -236,6 +242,7 @@ impl<E> Error<E> {
         match self {
             Self::Protocol(error) => Some(error.close_code()),
             Self::MessageTooBig => Some(CloseCode::MESSAGE_TOO_BIG),
+            Self::UnsupportedData => Some(CloseCode::UNSUPPORTED_DATA),
             Self::Entropy => Some(CloseCode::INTERNAL_ERROR),
             Self::Keepalive(KeepaliveTimeout::Idle) => Some(CloseCode::GOING_AWAY),
             _ => None,
@@ -247,7 +254,7 @@ impl<E: embedded_io::Error> Error<E> {
     /// Sorts what the transport said: a passed deadline is no failure.
     pub(crate) fn from_transport(error: E) -> Self {
         match error.kind() {
-            embedded_io::ErrorKind::TimedOut => Self::TimedOut,
+            ErrorKind::TimedOut => Self::TimedOut,
             _ => Self::Transport(error),
         }
     }
@@ -393,6 +400,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::MessageTooBig => {
                 f.write_str("a message exceeds the limit: raise it, or receive in pieces")
             }
+            Self::UnsupportedData => f.write_str("the peer sent text where bytes are expected"),
             Self::Usage(error) => error.fmt(f),
             Self::TimedOut => f.write_str("the deadline passed"),
             Self::Keepalive(timeout) => timeout.fmt(f),
@@ -410,3 +418,22 @@ impl core::error::Error for RequestError {}
 impl core::error::Error for ResponseError {}
 impl core::error::Error for KeepaliveTimeout {}
 impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
+
+impl<E: embedded_io::Error> embedded_io::Error for Error<E> {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Protocol(_)
+            | Self::Request(_)
+            | Self::Response(_)
+            | Self::MessageTooBig
+            | Self::UnsupportedData => ErrorKind::InvalidData,
+            Self::Usage(_) => ErrorKind::InvalidInput,
+            Self::TimedOut => ErrorKind::TimedOut,
+            Self::Keepalive(_) => ErrorKind::ConnectionAborted,
+            Self::Closed => ErrorKind::NotConnected,
+            Self::Disconnected => ErrorKind::ConnectionReset,
+            Self::Entropy => ErrorKind::Other,
+            Self::Transport(error) => error.kind(),
+        }
+    }
+}

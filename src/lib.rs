@@ -26,6 +26,7 @@ macro_rules! debug {
 }
 
 mod buffer;
+mod byte_stream;
 mod close;
 pub mod config;
 mod connect;
@@ -54,6 +55,7 @@ mod websocket;
 #[allow(unsafe_code)]
 pub mod zephyr;
 
+pub use byte_stream::ByteStream;
 pub use close::{CloseCode, CloseFrame};
 pub use connect::{Connected, connect, connect_or_refused};
 pub use connection::{Connection, State};

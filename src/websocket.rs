@@ -90,6 +90,11 @@ impl<'b, T: Transport, R: KeySource> WebSocket<'b, T, R> {
         (Event::of(opcode, fin, self.received.at(payload)), &mut self.sender)
     }
 
+    /// What lies at a place that [`next`](Self::next) has told, until it is called again.
+    pub(crate) fn received_at(&self, place: Range<usize>) -> &[u8] {
+        self.received.at(place)
+    }
+
     /// How many bytes have arrived of what is not complete.
     pub(crate) fn unread_len(&self) -> usize {
         self.received.unread().len()
