@@ -917,7 +917,13 @@ int rust_websocket_recv(int fd, void *bytes, size_t len, int64_t deadline)
 	return n < 0 ? failure(errno) : (int)n;
 }
 
-/* Like rust_websocket_recv(), but fails with CAUSE_WRITABLE as soon as fd takes bytes. */
+/*
+ * Like rust_websocket_recv(), but fails with CAUSE_WRITABLE as soon as fd takes bytes.
+ *
+ * The caller has just been refused by fd. Where poll() calls it writable at once all the same, what
+ * it lacks is the stack's buffers, and the caller would ask again and again: it then waits for
+ * bytes, and for BUFFER_WAIT_MS at the most.
+ */
 int rust_websocket_recv_or_writable(int fd, void *bytes, size_t len, int64_t deadline)
 {
 	struct zsock_pollfd pfd = {.fd = fd, .events = ZSOCK_POLLIN | ZSOCK_POLLOUT};
@@ -930,9 +936,20 @@ int rust_websocket_recv_or_writable(int fd, void *bytes, size_t len, int64_t dea
 			return n;
 		}
 
-		ready = poll_sockets(&pfd, 1, timeout_ms(deadline));
+		ready = poll_sockets(&pfd, 1, 0);
 		if (ready > 0 && pfd.revents == ZSOCK_POLLOUT) {
-			return failure_of(CAUSE_WRITABLE, 0);
+			n = rust_websocket_recv(fd, bytes, len,
+						MIN(deadline, k_uptime_get() + BUFFER_WAIT_MS));
+			return n == failure(EAGAIN) && timeout_ms(deadline) != 0
+				       ? failure_of(CAUSE_WRITABLE, 0)
+				       : n;
+		}
+
+		if (ready == 0) {
+			ready = poll_sockets(&pfd, 1, timeout_ms(deadline));
+			if (ready > 0 && pfd.revents == ZSOCK_POLLOUT) {
+				return failure_of(CAUSE_WRITABLE, 0);
+			}
 		}
 	} while (ready > 0 || (ready < 0 && errno == EINTR));
 
