@@ -1058,6 +1058,23 @@ fn a_write_without_memory_is_tried_again_every_10_ms() {
     });
 }
 
+/// Zephyr's stack without buffers: its poll knows the window, and would be asked for ever.
+#[test]
+fn a_write_that_is_refused_although_the_poll_promised_it_does_not_spin() {
+    let setup = with_timeouts(|timeouts| timeouts.send = ms(500));
+    setup.run(|rig| {
+        rig.app.echoes = true;
+        let (peer, _) = rig.open();
+        peer.fail_writes([Fault::TimedOut; 20]);
+        peer.send(&masked(FIN | BINARY, b"patience"));
+        // Twice in 10 ms: when the poll says so, and after a rest.
+        rig.run(75);
+        assert_eq!(peer.received(), b"");
+        rig.run(50);
+        assert_eq!(peer.received(), unmasked(FIN | BINARY, b"patience"));
+    });
+}
+
 /// Memory that comes back is not the peer's doing.
 #[test]
 fn memory_that_comes_back_is_no_sign_of_life() {

@@ -208,8 +208,12 @@ impl<S: Transport> Slot<S> {
             _ => &mut nothing,
         };
         let mut count = 0;
-        let sent = self.backlog.flush(stream, tx, rest, &mut count)?;
+        let mut sent = self.backlog.flush(stream, tx, rest, &mut count)?;
         let rest = rest.len();
+        if sent == Sent::Part && count == 0 && self.has(WRITABLE) {
+            // It takes nothing although the poll said that it would: what it lacks is not room.
+            sent = Sent::OutOfMemory;
+        }
         let was_blocked = self.has(BLOCKED);
         let was_full = was_blocked && !self.has(NO_MEMORY);
         self.set(WRITABLE, false);
