@@ -112,11 +112,6 @@ static int failure_of(enum cause cause, int detail)
 	return -(int)(cause | (detail << 8));
 }
 
-static enum cause cause_in(int returned)
-{
-	return returned < 0 ? -returned & 0xff : 0;
-}
-
 static enum cause cause_of(int err)
 {
 	switch (err) {
@@ -645,6 +640,11 @@ failed:
 	(void)zsock_close(fd);
 
 	return result;
+}
+
+static enum cause cause_in(int returned)
+{
+	return returned < 0 ? -returned & 0xff : 0;
 }
 
 /* Whether an attempt that begins now is over before the deadline. */

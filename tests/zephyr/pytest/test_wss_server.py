@@ -66,7 +66,7 @@ def echoes(port, tls, message="still here"):
 
 
 def log_says(dut, words):
-    dut.readlines_until(regex=f"accept: .*{words}", timeout=TIMEOUT)
+    dut.readlines_until(regex=f"network: .*{words}", timeout=TIMEOUT)
 
 
 def frame(opcode, payload):
