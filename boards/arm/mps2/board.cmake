@@ -16,10 +16,11 @@ if(CONFIG_BOARD_MPS2_AN386_QEMU OR (CONFIG_BOARD_MPS2_AN386 AND CONFIG_RUST_WEBS
   # listens on is forwarded from the same port of 127.0.0.1.
   if(CONFIG_NET_L2_ETHERNET)
     set(qemu_nic user,model=lan9118)
-    if(CONFIG_ECHO_SERVER_PORT)
-      string(APPEND qemu_nic
-        ",hostfwd=tcp:127.0.0.1:${CONFIG_ECHO_SERVER_PORT}-:${CONFIG_ECHO_SERVER_PORT}")
-    endif()
+    foreach(port ${CONFIG_ECHO_SERVER_PORT} ${CONFIG_SPLIT_PORT})
+      if(port)
+        string(APPEND qemu_nic ",hostfwd=tcp:127.0.0.1:${port}-:${port}")
+      endif()
+    endforeach()
     list(APPEND QEMU_FLAGS_${ARCH} -nic ${qemu_nic})
   endif()
 endif()
