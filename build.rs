@@ -20,7 +20,7 @@ const PROVIDERS: [&str; 3] = ["psa", "compact", "sha1_smol"];
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(accept_key, values(\"{}\"))", PROVIDERS.join("\", \""));
-    println!("cargo::rustc-check-cfg=cfg(zephyr_tls)");
+    println!("cargo::rustc-check-cfg=cfg(zephyr_tls, zephyr_http)");
     println!("cargo:rerun-if-changed={KCONFIG}");
     println!("cargo:rerun-if-env-changed=DOTCONFIG");
 
@@ -40,6 +40,10 @@ fn main() {
     let has_tls = |text| value_of(text, "NET_SOCKETS_SOCKOPT_TLS") == Some("y");
     if dotconfig.as_deref().is_none_or(has_tls) {
         println!("cargo::rustc-cfg=zephyr_tls");
+    }
+    let has_http = |text| value_of(text, "RUST_WEBSOCKET_HTTP_SERVER") == Some("y");
+    if dotconfig.as_deref().is_none_or(has_http) {
+        println!("cargo::rustc-cfg=zephyr_http");
     }
 
     let mut constants = String::new();

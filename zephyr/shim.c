@@ -20,6 +20,8 @@
 #include <zephyr/sys/fdtable.h>
 #include <zephyr/version.h>
 
+#include "shim.h"
+
 #ifdef CONFIG_RUST_WEBSOCKET_ACCEPT_KEY_PSA
 #include <psa/crypto.h>
 #endif
@@ -162,6 +164,11 @@ static int failure(int err)
 	return failure_of(cause_of(err), err);
 }
 
+int rust_websocket_failure(int err)
+{
+	return failure(err);
+}
+
 /* What is left until the deadline, in the form that zsock_poll() takes. */
 static int timeout_ms(int64_t deadline)
 {
@@ -287,7 +294,7 @@ static int set_keepalive(int fd, int idle_s, int interval_s, int count)
  * What every connection begins with. An offloading driver without TCP_NODELAY delays small writes
  * at worst; one without keepalive does not notice that a peer has vanished.
  */
-static void set_up(int fd)
+void rust_websocket_set_up(int fd)
 {
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (CONFIG_RUST_WEBSOCKET_KEEPALIVE_IDLE_S > 0) {
@@ -537,7 +544,7 @@ static int connect_to(struct sockaddr *addr, socklen_t addr_len, int64_t deadlin
 		}
 	}
 
-	set_up(fd);
+	rust_websocket_set_up(fd);
 
 	return fd;
 
@@ -632,7 +639,7 @@ static int connect_tls_to(struct sockaddr *addr, socklen_t addr_len, const struc
 		goto failed;
 	}
 
-	set_up(fd);
+	rust_websocket_set_up(fd);
 
 	return fd;
 
@@ -818,7 +825,7 @@ int rust_websocket_accept(int first, int second, int64_t deadline)
 
 			fd = zsock_accept(listeners[i].fd, NULL, NULL);
 			if (fd >= 0) {
-				set_up(fd);
+				rust_websocket_set_up(fd);
 				return fd;
 			}
 			if (errno != EAGAIN) {
@@ -859,7 +866,7 @@ int rust_websocket_tls_accept(int first, int second, int64_t deadline)
 			fd = zsock_accept(listeners[i].fd, NULL, NULL);
 			verdict = end_verification(&verification);
 			if (fd >= 0) {
-				set_up(fd);
+				rust_websocket_set_up(fd);
 				return fd;
 			}
 			if (errno != EAGAIN) {

@@ -133,7 +133,7 @@ impl<'b, N: Network> Hub<'b, N> {
             let tx = chunk(self.tx, count, index);
             match &slot.phase {
                 Phase::Opening(_) => {
-                    slot.end_with(self.limits.busy, now, self.limits.closing_handshake)
+                    slot.end_with(busy::<N>(&self.limits), now, self.limits.closing_handshake)
                 }
                 Phase::Open(connection) if !connection.is_close_sent() => {
                     slot.close(tx, Some(code), "");
@@ -224,16 +224,21 @@ impl<'b, N: Network> Hub<'b, N> {
 
     fn accept(&mut self, now: Moment) {
         while self.accepts(now) {
-            let Self { network, slots, limits, refused, .. } = self;
-            match uninterrupted(|| network.accept()) {
-                Ok(stream) => match slots.iter_mut().find(|slot| slot.is_free()) {
-                    Some(slot) => {
+            let Self { network, slots, rx, limits, refused, .. } = self;
+            let count = slots.len();
+            let mut free = slots.iter_mut().enumerate().find(|(_, slot)| slot.is_free());
+            let room = free.as_ref().map(|(index, _)| chunk(rx, count, *index));
+            let room = room.unwrap_or_default();
+            match uninterrupted(|| network.accept_into(room)) {
+                Ok((stream, arrived)) => match &mut free {
+                    Some((_, slot)) => {
                         let phase = Phase::Opening(Handshake::new());
                         slot.start(stream, phase, now, limits.opening_handshake);
+                        slot.inbox.extend(arrived);
                     }
                     None => {
                         debug!("no slot is free");
-                        let phase = Phase::Ending(limits.busy);
+                        let phase = Phase::Ending(busy::<N>(limits));
                         refused.start(stream, phase, now, limits.closing_handshake);
                     }
                 },
@@ -304,9 +309,12 @@ impl<'b, N: Network> Hub<'b, N> {
         let rx = chunk(self.rx, count, index);
         match slot.phase {
             Phase::Opening(_) if is_ready => {
-                let room = slot.inbox.room(rx);
-                let arrived = slot.read(room)?;
-                slot.inbox.extend(arrived);
+                // Of an upgraded connection all that there is of the request is here.
+                if !N::UPGRADED {
+                    let room = slot.inbox.room(rx);
+                    let arrived = slot.read(room)?;
+                    slot.inbox.extend(arrived);
+                }
                 self.open(application, index, now);
                 // Frames may have come behind the request.
                 if self.slots.get(index).is_some_and(|slot| slot.connection().is_some()) {
@@ -345,7 +353,7 @@ impl<'b, N: Network> Hub<'b, N> {
         let is_full = slot.inbox.room(rx).is_empty();
         let Phase::Opening(handshake) = &mut slot.phase else { return };
         let head = slot.inbox.unread(rx);
-        if !handshake.read(head) && !is_full {
+        if !handshake.read(head) && !is_full && !N::UPGRADED {
             return;
         }
         let head = head.get(..handshake.head_len()).unwrap_or_default();
@@ -353,12 +361,14 @@ impl<'b, N: Network> Hub<'b, N> {
         let is_websocket = handshake.is_websocket();
         let id = PeerId { index: index as u16, generation: slot.generation };
         let answer = match handshake.verdict() {
-            Err(RequestError::NotWebSocket | RequestError::Method) if !is_websocket => {
+            Err(RequestError::NotWebSocket | RequestError::Method)
+                if !is_websocket && !N::UPGRADED =>
+            {
                 application.respond(&request)
             }
             Err(_error) => {
                 debug!("refused with {}: {}", _error.status().code(), _error);
-                return refuse(slot, tx, now, &self.limits);
+                return refuse::<N>(slot, tx, now, &self.limits);
             }
             Ok(()) => match application.open(id, &request) {
                 Err(answer) => answer,
@@ -366,10 +376,14 @@ impl<'b, N: Network> Hub<'b, N> {
                     // A Close frame has to fit behind it.
                     let room = slot.backlog.room(tx, Purpose::Control);
                     let free = slot.backlog.free(tx).get_mut(..room).unwrap_or_default();
-                    match acceptance.encode(handshake, &request, free) {
+                    let encoded = match N::UPGRADED {
+                        true => Ok(0),
+                        false => acceptance.encode(handshake, &request, free),
+                    };
+                    match encoded {
                         // The system's hash function may have failed.
                         Ok(_) if handshake.verdict().is_err() => {
-                            return refuse(slot, tx, now, &self.limits);
+                            return refuse::<N>(slot, tx, now, &self.limits);
                         }
                         Ok(len) => {
                             debug!("opened {}", request.resource_name());
@@ -387,6 +401,11 @@ impl<'b, N: Network> Hub<'b, N> {
                 }
             },
         };
+        if N::UPGRADED {
+            let status = answer.status;
+            debug!("refused with a Close frame for {}", status.code());
+            return close_unopened(slot, tx, code_for(status), status.reason(), now, &self.limits);
+        }
         answer_with(slot, tx, &answer, request.is_head(), now, &self.limits);
     }
 
@@ -506,7 +525,7 @@ impl<'b, N: Network> Hub<'b, N> {
             let timeout = match &mut slot.phase {
                 Phase::Opening(handshake) => {
                     handshake.time_out();
-                    return refuse(slot, tx, now, &self.limits);
+                    return refuse::<N>(slot, tx, now, &self.limits);
                 }
                 Phase::Open(connection) if connection.is_close_sent() => Timeout::ClosingHandshake,
                 _ => Timeout::Send,
@@ -588,9 +607,45 @@ fn has_room<S>(slot: &Slot<S>, tx: &[u8], limits: &Limits) -> bool {
         && slot.backlog.room(tx, Purpose::Data) >= limits.reply_room
 }
 
+/// All that is sent to a peer for which there is no slot.
+const fn busy<N: Network>(limits: &Limits) -> &'static [u8] {
+    // A Close frame with 1013.
+    if N::UPGRADED { &[0x88, 2, 0x03, 0xF5] } else { limits.busy }
+}
+
+/// The code of the Close frame for what the application refuses, where a response comes too late.
+const fn code_for(status: Status) -> CloseCode {
+    match status.code() {
+        429 | 503 => CloseCode::TRY_AGAIN_LATER,
+        500.. => CloseCode::INTERNAL_ERROR,
+        _ => CloseCode::POLICY_VIOLATION,
+    }
+}
+
+/// Closes an upgraded connection that the application never heard of.
+fn close_unopened<S: Transport>(
+    slot: &mut Slot<S>,
+    tx: &mut [u8],
+    code: CloseCode,
+    reason: &str,
+    now: Moment,
+    limits: &Limits,
+) {
+    slot.phase = Phase::Open(crate::Connection::new());
+    slot.close(tx, Some(code), reason);
+    slot.end_with(&[], now, limits.closing_handshake);
+}
+
 /// Answers an opening handshake that is not valid, and ends the connection.
-fn refuse<S: Transport>(slot: &mut Slot<S>, tx: &mut [u8], now: Moment, limits: &Limits) {
+fn refuse<N: Network>(slot: &mut Slot<N::Stream>, tx: &mut [u8], now: Moment, limits: &Limits) {
     if let Phase::Opening(handshake) = &mut slot.phase {
+        if N::UPGRADED {
+            let code = match handshake.verdict() {
+                Err(RequestError::HeadTooLarge) => CloseCode::MESSAGE_TOO_BIG,
+                _ => CloseCode::PROTOCOL_ERROR,
+            };
+            return close_unopened(slot, tx, code, "", now, limits);
+        }
         let reply = handshake.respond();
         // Every refusal fits the shortest buffer.
         slot.backlog.put(tx, [reply.as_bytes(), &[], &[]], Purpose::Last);

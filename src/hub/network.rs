@@ -44,6 +44,17 @@ pub trait Network {
     /// What [`accept`](Self::accept) brings.
     type Stream: Transport;
 
+    /// Whether connections come upgraded: a web server beside the hub has read their opening
+    /// handshake, and answered it with 101 already.
+    ///
+    /// The hub looks at the request all the same, and asks the
+    /// [`Application`](super::Application); what it would refuse with an HTTP status, it refuses
+    /// with a Close frame: 1008 where the application does, 1011 or 1013 if it says so with a
+    /// status from 500 on, 1002 for what is no valid opening handshake, 1009 for a request that
+    /// does not fit, 1013 if there is no slot. Subprotocols and fields of an acceptance are not
+    /// sent any more.
+    const UPGRADED: bool = false;
+
     /// The time of a clock that never goes back, in milliseconds.
     fn now_ms(&mut self) -> u64;
 
@@ -53,6 +64,20 @@ pub trait Network {
     /// Any other error, such as too many open sockets, is taken for one that passes: the hub goes
     /// on with the connections that it has, and tries again later.
     fn accept(&mut self) -> Result<Self::Stream, <Self::Stream as ErrorType>::Error>;
+
+    /// As [`accept`](Self::accept), for a connection of which bytes were read before: copies them
+    /// to the front of `buffer`, and returns how many they are. Of a connection that comes
+    /// [upgraded](Self::UPGRADED) they are the head of its request, and what came behind it.
+    ///
+    /// If they do not fit, it MUST return 0: nothing of them may be lost unnoticed. `buffer` is
+    /// empty if the hub has no slot for the connection.
+    fn accept_into(
+        &mut self,
+        buffer: &mut [u8],
+    ) -> Result<(Self::Stream, usize), <Self::Stream as ErrorType>::Error> {
+        let _ = buffer;
+        Ok((self.accept()?, 0))
+    }
 
     /// Waits until one of `streams` is ready for what it waits for, or a connection can be
     /// accepted, if `accepting`, or `timeout` has passed; for ever without one. It MAY return for

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The functions of `zephyr/shim.c`, whose contract stands there.
+//! The functions of `zephyr/*.c`, whose contract stands there.
 
 use core::ffi::{c_char, c_int, c_void};
 
@@ -43,7 +43,7 @@ pub(super) const PAST: i64 = 0;
 /// A deadline that never comes.
 pub(super) const NEVER: i64 = i64::MAX;
 
-// SAFETY: the signatures are those of zephyr/shim.c. The `safe` ones take nothing but numbers, and
+// SAFETY: the signatures are those of zephyr/*.c. The `safe` ones take nothing but numbers, and
 // Zephyr checks every descriptor.
 unsafe extern "C" {
     pub(super) safe fn rust_websocket_uptime_ms() -> i64;
@@ -148,6 +148,17 @@ unsafe extern "C" {
     ) -> c_int;
     /// `usage` must be writable.
     pub(super) fn rust_websocket_usage(usage: *mut Usage);
+    #[cfg(zephyr_http)]
+    pub(super) safe fn rust_websocket_http_start() -> c_int;
+    #[cfg(zephyr_http)]
+    pub(super) safe fn rust_websocket_http_stop() -> c_int;
+    #[cfg(zephyr_http)]
+    pub(super) safe fn rust_websocket_http_open();
+    #[cfg(zephyr_http)]
+    pub(super) safe fn rust_websocket_http_close();
+    /// `bytes` must be writable for `size` bytes, `len` writable.
+    #[cfg(zephyr_http)]
+    pub(super) fn rust_websocket_http_take(bytes: *mut u8, size: usize, len: *mut usize) -> c_int;
     pub(super) safe fn rust_websocket_wait_writable(
         fd: c_int,
         refused: bool,

@@ -10,6 +10,8 @@ mod error;
 mod ffi;
 mod handle;
 mod handover;
+#[cfg(zephyr_http)]
+pub mod http;
 mod mutex;
 mod network;
 mod poll;
@@ -26,6 +28,8 @@ pub use entropy::Csprng;
 pub use error::Error;
 pub use handle::TcpHandle;
 pub use handover::{HandOver, HandedOver};
+#[cfg(zephyr_http)]
+pub use http::HttpNetwork;
 pub use mutex::{Mutex, Mutexes};
 pub use network::TcpNetwork;
 pub use poll::{PollSocket, poll};

@@ -14,7 +14,7 @@ use crate::hub::{Network, Readiness, Waiting};
 const LISTENERS: usize = 2;
 
 /// The streams of a hub: its connections, and a peer for which it has no slot.
-const STREAMS: usize = MAX_CONNECTIONS + 1;
+pub(super) const STREAMS: usize = MAX_CONNECTIONS + 1;
 
 /// Zephyr's TCP for a hub of at most `CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS` connections.
 ///

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! WebSockets behind Zephyr's HTTP server (`CONFIG_RUST_WEBSOCKET_HTTP_SERVER`).
+//!
+//! Zephyr's HTTP server serves the pages and answers the opening handshake, and a
+//! [`Hub`](crate::hub::Hub) with an [`HttpNetwork`] takes the connection over. A resource is
+//! defined in C, beside the pages:
+//!
+//! ```c
+//! #include <zephyr_websocket/http.h>
+//!
+//! static uint16_t port = 80;
+//! HTTP_SERVICE_DEFINE(web, NULL, &port, 4, 4, NULL, NULL);
+//! RUST_WEBSOCKET_HTTP_RESOURCE(live, web, "/live");
+//! ```
+//!
+//! ```ignore
+//! let mut hub = Hub::new(HttpNetwork::new(), slots, rx, tx, &settings)?;
+//! http::start()?;
+//! hub.run(&mut application)?;
+//! ```
+
+use core::time::Duration;
+
+use super::error::Error;
+use super::ffi;
+use super::network::{STREAMS, wait_for};
+use super::tcp::TcpStream;
+use super::uptime_ms;
+use crate::config::POLL_MAX;
+use crate::hub::{Network, Waiting};
+
+/// How often a hub looks for connections. A poll of offloaded sockets cannot be woken.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Starts Zephyr's HTTP server, with all its services; nothing happens if it runs already.
+///
+/// # Errors
+/// None in Zephyr 4.1.
+pub fn start() -> Result<(), Error> {
+    Error::check(ffi::rust_websocket_http_start()).map(drop)
+}
+
+/// Stops Zephyr's HTTP server. The WebSockets that it has handed over remain.
+///
+/// # Errors
+/// None in Zephyr 4.1.
+pub fn stop() -> Result<(), Error> {
+    Error::check(ffi::rust_websocket_http_stop()).map(drop)
+}
+
+/// The [`Network`] of a hub whose connections come from Zephyr's HTTP server.
+///
+/// They are [upgraded](Network::UPGRADED): Zephyr has answered the opening handshake. Where
+/// nobody has an `HttpNetwork`, they are closed with 1001.
+#[derive(Debug)]
+pub struct HttpNetwork(());
+
+impl HttpNetwork {
+    /// From now on connections are handed over. They wait until the hub takes them, within 20 ms
+    /// if it has a slot; for how many, `CONFIG_RUST_WEBSOCKET_HTTP_QUEUE_SIZE` says. More are
+    /// closed with 1013.
+    #[must_use]
+    pub fn new() -> Self {
+        const {
+            assert!(
+                POLL_MAX >= 2 * STREAMS,
+                "raise CONFIG_ZVFS_POLL_MAX to 2 * CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS + 2"
+            );
+        }
+        ffi::rust_websocket_http_open();
+        Self(())
+    }
+}
+
+impl Default for HttpNetwork {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for HttpNetwork {
+    /// Closes those that wait with 1001.
+    fn drop(&mut self) {
+        ffi::rust_websocket_http_close();
+    }
+}
+
+impl Network for HttpNetwork {
+    type Stream = TcpStream;
+
+    const UPGRADED: bool = true;
+
+    fn now_ms(&mut self) -> u64 {
+        uptime_ms()
+    }
+
+    fn accept(&mut self) -> Result<TcpStream, Error> {
+        self.accept_into(&mut []).map(|(stream, _)| stream)
+    }
+
+    fn accept_into(&mut self, buffer: &mut [u8]) -> Result<(TcpStream, usize), Error> {
+        let mut len = 0;
+        // SAFETY: the pointer and the size are those of one exclusively borrowed slice, and the
+        // other pointer is that of a local variable.
+        let fd = unsafe {
+            ffi::rust_websocket_http_take(buffer.as_mut_ptr(), buffer.len(), &raw mut len)
+        };
+        Ok((TcpStream::from_returned(fd)?, len))
+    }
+
+    fn wait<'w, W: Waiting<TcpStream> + 'w>(
+        &mut self,
+        streams: impl Iterator<Item = &'w W> + Clone,
+        accepting: bool,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let timeout = match timeout {
+            Some(timeout) if !accepting || timeout < LOOK_INTERVAL => Some(timeout),
+            None if !accepting => None,
+            _ => Some(LOOK_INTERVAL),
+        };
+        wait_for(&[], streams, timeout)
+    }
+}
