@@ -89,6 +89,7 @@ part 'tests of the PC build' cargo test
 part documentation documented
 part fuzzing scripts/fuzz.sh 10
 part 'Faults host' scripts/faults.sh 100 host
+part 'Browser host' scripts/browser.sh host
 part 'Cortex-M4 size and conversations' scripts/size.sh
 for role in server client; do
     part "Autobahn host $role" scripts/autobahn.sh host "$role"
