@@ -22,6 +22,8 @@ Usage: mqtt_client [OPTION...] URL
   URL                   the broker: ws://HOST[:PORT][/PATH]
   --topic TOPIC         where it publishes and obeys (zephyr-websocket)
   --client-id ID        what the broker knows it by (zephyr-websocket)
+  --user-name NAME      if the broker asks for one (none)
+  --password PASSWORD   the same (none)
   --keep-alive SECONDS  how long nothing may be sent; 0 is for ever (60)
   --interval MS         the time between two reports (5000)
   --first-delay MS      how long to wait before connecting again, at most (5000)
@@ -40,6 +42,8 @@ struct Options {
     url: String,
     topic: String,
     client_id: String,
+    user_name: Option<String>,
+    password: Option<String>,
     keep_alive: u16,
     interval: u32,
     first_delay: u32,
@@ -73,6 +77,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options
         url: String::new(),
         topic: "zephyr-websocket".to_owned(),
         client_id: "zephyr-websocket".to_owned(),
+        user_name: None,
+        password: None,
         keep_alive: 60,
         interval: 5000,
         first_delay: 5000,
@@ -84,6 +90,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options
             "--help" | "-h" => return Ok(None),
             "--topic" => options.topic = value()?,
             "--client-id" => options.client_id = value()?,
+            "--user-name" => options.user_name = Some(value()?),
+            "--password" => options.password = Some(value()?),
             "--keep-alive" => options.keep_alive = number(&value()?)?,
             "--interval" => options.interval = number(&value()?)?,
             "--first-delay" => options.first_delay = number(&value()?)?,
@@ -112,6 +120,8 @@ fn run(url: Url<'_>, options: &Options) -> String {
     let settings = mqtt::Settings {
         url,
         client_id: &options.client_id,
+        user_name: options.user_name.as_deref(),
+        password: options.password.as_deref(),
         topic: &options.topic,
         keep_alive: options.keep_alive,
         interval: options.interval,

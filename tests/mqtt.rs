@@ -3,7 +3,7 @@
 
 #![cfg(all(feature = "std", unix))]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,10 @@ use std::{env, fs, process, thread};
 /// Nothing here takes as long, unless it hangs.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
-const TOOLS: [&str; 3] = ["mosquitto", "mosquitto_sub", "mosquitto_pub"];
+const TOOLS: [&str; 4] = ["mosquitto", "mosquitto_passwd", "mosquitto_sub", "mosquitto_pub"];
+
+const USER_NAME: &str = "somebody";
+const PASSWORD: &str = "sesame";
 
 /// A process that ends with the test, and the lines of its standard output.
 struct Process {
@@ -73,6 +76,7 @@ struct Place {
     folder: PathBuf,
     plain: u16,
     websocket: u16,
+    has_password: bool,
 }
 
 impl Place {
@@ -82,13 +86,38 @@ impl Place {
         let [plain, websocket] = listeners.map(|listener| listener.local_addr().unwrap().port());
         let folder = env::temp_dir().join(format!("{name}-{}", process::id()));
         fs::create_dir_all(&folder).unwrap();
-        // Without a plain listener this broker exits.
+        let place = Self { folder, plain, websocket, has_password: false };
+        place.configure("allow_anonymous true");
+        place
+    }
+
+    fn with_password(name: &str) -> Self {
+        let mut place = Self::new(name);
+        let file = place.folder.join("passwords");
+        let mut command = Command::new(tool("mosquitto_passwd").unwrap());
+        assert!(
+            command
+                .args(["-b", "-c"])
+                .arg(&file)
+                .args([USER_NAME, PASSWORD])
+                .status()
+                .unwrap()
+                .success()
+        );
+        place.configure(&format!("allow_anonymous false\npassword_file {}", file.display()));
+        place.has_password = true;
+        place
+    }
+
+    fn configure(&self, access: &str) {
+        let Self { plain, websocket, .. } = self;
+        // Without a plain listener this broker exits, and as another user, which it would become
+        // if it is root, it may not read our files.
         let config = format!(
-            "allow_anonymous true\nlistener {plain} 127.0.0.1\n\
+            "{access}\nuser root\nlistener {plain} 127.0.0.1\n\
              listener {websocket} 127.0.0.1\nprotocol websockets\n"
         );
-        fs::write(folder.join("mosquitto.conf"), config).unwrap();
-        Self { folder, plain, websocket }
+        fs::write(self.folder.join("mosquitto.conf"), config).unwrap();
     }
 
     fn broker(&self) -> Process {
@@ -108,6 +137,9 @@ impl Place {
     fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(tool(name).unwrap());
         command.args(["-V", "5", "-h", "127.0.0.1", "-p", &self.plain.to_string()]);
+        if self.has_password {
+            command.args(["-u", USER_NAME, "-P", PASSWORD]);
+        }
         command
     }
 
@@ -123,7 +155,7 @@ impl Place {
     }
 
     /// The example, which `cargo test` has built unless it was told to build this test only.
-    fn device(&self) -> Process {
+    fn device(&self, options: &[&str]) -> Process {
         let mut path = env::current_exe().unwrap();
         path.pop();
         path.pop();
@@ -133,6 +165,7 @@ impl Place {
             Command::new(path)
                 .args(["--topic", "device", "--client-id", "one", "--interval", "200"])
                 .args(["--first-delay", "50", "--max-delay", "200", "--keep-alive", "2"])
+                .args(options)
                 .arg(format!("ws://127.0.0.1:{}/mqtt", self.websocket)),
         )
     }
@@ -152,7 +185,8 @@ fn assert_exists(example: &Path) {
 fn is_missing() -> bool {
     let missing = TOOLS.into_iter().find(|name| tool(name).is_none());
     if let Some(name) = missing {
-        eprintln!("cannot run: {name} is not installed");
+        // Not by eprintln!(), whose text is shown of a test that fails only.
+        let _ = writeln!(io::stderr(), "cannot run: {name} is not installed");
     }
     missing.is_some()
 }
@@ -164,7 +198,7 @@ fn a_device_reports_obeys_and_outlives_its_broker() {
     }
     let place = Place::new("outlives");
     // Nobody is there at first.
-    let device = place.device();
+    let device = place.device(&[]);
     device.wait_for(&["refused", "connecting again"]);
     let broker = place.broker();
     let watcher = place.watch();
@@ -207,7 +241,7 @@ fn a_packet_that_is_too_long_does_not_reach_the_device() {
     let place = Place::new("too-long");
     let _broker = place.broker();
     let watcher = place.watch();
-    let device = place.device();
+    let device = place.device(&[]);
     watcher.wait_for(&["device/status online"]);
     place.command(&"x".repeat(2000));
     place.command("led on");
@@ -219,11 +253,44 @@ fn a_packet_that_is_too_long_does_not_reach_the_device() {
 }
 
 #[test]
+fn a_device_without_the_password_is_refused_and_says_so() {
+    if is_missing() {
+        return;
+    }
+    let place = Place::with_password("password");
+    let _broker = place.broker();
+    let watcher = place.watch();
+    for options in [&[][..], &["--user-name", USER_NAME, "--password", "guessed"]] {
+        let device = place.device(options);
+        device.wait_for(&["the broker refuses the device: NotAuthorized; connecting again"]);
+        device.wait_for(&["the broker refuses the device: NotAuthorized; connecting again"]);
+    }
+    let device = place.device(&["--user-name", USER_NAME, "--password", PASSWORD]);
+    device.wait_for(&["obeying device/command"]);
+    let seen = watcher.wait_for(&["device/status"]);
+    assert_eq!(seen, ["device/status online"]);
+}
+
+#[test]
+fn a_device_whose_settings_fit_no_packet_says_so_and_ends() {
+    if is_missing() {
+        return;
+    }
+    let place = Place::new("no-packet");
+    let _broker = place.broker();
+    let mut device = place.device(&["--user-name", &"x".repeat(500)]);
+    device.wait_for(&["WebSocket open"]);
+    assert!(!device.child.wait().unwrap().success());
+    let seen: Vec<_> = device.lines.iter().collect();
+    assert!(seen.is_empty(), "it went on: {seen:?}");
+}
+
+#[test]
 fn a_server_without_the_subprotocol_is_left() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let place = Place { folder: PathBuf::new(), plain: 0, websocket: port };
-    let device = place.device();
+    let place = Place { folder: PathBuf::new(), plain: 0, websocket: port, has_password: false };
+    let device = place.device(&[]);
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(WATCHDOG)).unwrap();
     let (mut rx, mut tx) = ([0; 1024], [0; 256]);

@@ -12,7 +12,8 @@ use log::error;
 use zephyr::kconfig::{
     CONFIG_MAIN_STACK_SIZE, CONFIG_MQTT_CLIENT_FIRST_DELAY_MS, CONFIG_MQTT_CLIENT_ID,
     CONFIG_MQTT_CLIENT_INTERVAL_MS, CONFIG_MQTT_CLIENT_KEEP_ALIVE_S,
-    CONFIG_MQTT_CLIENT_MAX_DELAY_MS, CONFIG_MQTT_CLIENT_TOPIC, CONFIG_MQTT_CLIENT_URL,
+    CONFIG_MQTT_CLIENT_MAX_DELAY_MS, CONFIG_MQTT_CLIENT_PASSWORD, CONFIG_MQTT_CLIENT_TOPIC,
+    CONFIG_MQTT_CLIENT_URL, CONFIG_MQTT_CLIENT_USER_NAME,
 };
 use zephyr_websocket::zephyr::{Csprng, Error, TcpStream, config, uptime_ms};
 use zephyr_websocket::{Backoff, Url};
@@ -60,6 +61,8 @@ extern "C" fn rust_main() {
     let settings = mqtt::Settings {
         url,
         client_id: CONFIG_MQTT_CLIENT_ID,
+        user_name: Some(CONFIG_MQTT_CLIENT_USER_NAME).filter(|name| !name.is_empty()),
+        password: Some(CONFIG_MQTT_CLIENT_PASSWORD).filter(|password| !password.is_empty()),
         topic: CONFIG_MQTT_CLIENT_TOPIC,
         keep_alive: CONFIG_MQTT_CLIENT_KEEP_ALIVE_S as u16,
         interval: CONFIG_MQTT_CLIENT_INTERVAL_MS as u32,

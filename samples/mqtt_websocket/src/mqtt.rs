@@ -12,7 +12,9 @@ use core::time::Duration;
 use embedded_io::{ErrorType, Read, ReadExactError, Write};
 use log::{info, warn};
 use mountain_mqtt::client::ClientError;
-use mountain_mqtt::client_state::{ClientState, ClientStateNoQueue, ClientStateReceiveEvent};
+use mountain_mqtt::client_state::{
+    ClientState, ClientStateError, ClientStateNoQueue, ClientStateReceiveEvent,
+};
 use mountain_mqtt::codec::write;
 use mountain_mqtt::data::property::{ConnackProperty, ConnectProperty, Property};
 use mountain_mqtt::data::quality_of_service::QualityOfService;
@@ -31,6 +33,9 @@ use zephyr_websocket::{
 pub struct Settings<'a> {
     pub url: Url<'a>,
     pub client_id: &'a str,
+    pub user_name: Option<&'a str>,
+    /// On `ws://` it is sent as it is.
+    pub password: Option<&'a str>,
     /// The device publishes at `TOPIC/telemetry` and `TOPIC/status`, and obeys `TOPIC/command`.
     pub topic: &'a str,
     /// In seconds; 0 is none (MQTT 5.0 section 3.1.2.10).
@@ -88,7 +93,16 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::Mqtt(ClientError::TimeoutOnResponsePacket) => {
                 f.write_str("the broker did not answer in time")
             }
-            Self::Mqtt(error) => write!(f, "MQTT: {error}"),
+            Self::Mqtt(ClientError::ClientState(ClientStateError::Connect(reason))) => {
+                write!(f, "the broker refuses the device: {reason:?}")
+            }
+            Self::Mqtt(ClientError::PacketWrite(error)) => write!(
+                f,
+                "the client identifier, the topic, the user name and the password do not fit a \
+                 packet: {error}"
+            ),
+            // The broker's reasons are missing from what the crate would display.
+            Self::Mqtt(error) => write!(f, "MQTT: {error:?}"),
         }
     }
 }
@@ -207,7 +221,10 @@ where
         if let Some(opened) = opened {
             backoff.ended(Duration::from_millis(platform.uptime_ms().saturating_sub(opened)));
         }
-        if let Failure::WebSocket(Error::Usage(_)) = failure {
+        // That a packet did not leave is an error of the WebSocket, that there is none is final.
+        if let Failure::WebSocket(Error::Usage(_)) | Failure::Mqtt(ClientError::PacketWrite(_)) =
+            failure
+        {
             return failure;
         }
         let Ok(delay) = backoff.next_delay(&mut platform.entropy()) else {
@@ -356,8 +373,8 @@ impl<P: Platform, C: Connection> Session<'_, P, C> {
         let will = Will::<0>::new(qos, true, &topics.status, b"offline", Default::default());
         let mut connect: Connect<'_, 2, 0> = Connect::new(
             settings.keep_alive,
-            None,
-            None,
+            settings.user_name,
+            settings.password.map(str::as_bytes),
             settings.client_id,
             true,
             Some(will),
