@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Builds every sample for every Arm board with nothing but `west build -b BOARD`, and prints what it
-# takes as a Markdown table.
+# takes, and how the board is flashed, as a Markdown table.
 #
 #   scripts/boards.sh [BOARD...]
 #
-# Flash and RAM are those of the linker's memory report. Exit status: 0, 1 if a sample does not
-# build (the build's log is on standard error), 77 if something that the builds need is not
-# installed (said on standard error). The builds are in target/boards.
+# Each cell has the bytes of flash and of RAM, by the linker's memory report. Exit status: 0, 1 if a
+# sample does not build (the build's log is on standard error), 77 if something that the builds need
+# is not installed (said on standard error). The builds are in target/boards.
 
 set -euo pipefail
 
@@ -36,11 +36,16 @@ used() {
     zephyr_used "$log" "$1" | sed ':again; s/\([0-9]\)\([0-9]\{3\}\)\($\|,\)/\1,\2\3/; t again'
 }
 
-echo '| Board | Sample | Flash (bytes) | RAM (bytes) | `west flash` | Run |'
-echo '|---|---|---|---|---|---|'
-for board in "${boards[@]}"; do
-    for sample in "$root"/samples/*/sample.yaml; do
-        sample=$(basename "$(dirname "$sample")")
+# row CELL...: a line of the table.
+row() { printf '| %s ' "$@" && echo '|'; }
+
+codes=("${boards[@]/#/\`}")
+row Sample "${codes[@]/%/\`}"
+row --- "${boards[@]/*/---}"
+for sample in "$root"/samples/*/sample.yaml; do
+    sample=$(basename "$(dirname "$sample")")
+    cells=()
+    for board in "${boards[@]}"; do
         build=$root/target/boards/${board//\//_}/$sample
         log=$build.log
         mkdir -p "$(dirname "$build")"
@@ -54,13 +59,17 @@ for board in "${boards[@]}"; do
             echo "boards: FAIL: no memory report in $log" >&2
             exit 1
         fi
-        runner=''
-        # A board that is emulated only has none.
-        if [[ -f $build/zephyr/runners.yaml ]]; then
-            runner=$(sed -n 's/^flash-runner: *//p' "$build/zephyr/runners.yaml")
-        fi
-        run='built only'
-        [[ $board != */qemu ]] || run='emulated'
-        echo "| \`$board\` | \`$sample\` | $flash | $ram | ${runner:--} | $run |"
+        cells+=("$flash, $ram")
     done
+    row "\`$sample\`" "${cells[@]}"
 done
+
+cells=()
+for board in "${boards[@]}"; do
+    runners=$root/target/boards/${board//\//_}/$sample/zephyr/runners.yaml
+    runner=''
+    # A board that is emulated only has none.
+    [[ ! -f $runners ]] || runner=$(sed -n 's/^flash-runner: *//p' "$runners")
+    cells+=("${runner:--}")
+done
+row '`west flash`' "${cells[@]}"
