@@ -915,7 +915,6 @@ fn the_button_acts_when_it_is_let_go() {
 fn a_press_that_ends_beside_the_button_does_nothing() {
     let (mut panel, mut picture) = drawn();
     panel.point(0, ON_BUTTON, true);
-    panel.point(0, BESIDE_BUTTON, true);
     panel.point(0, BESIDE_BUTTON, false);
     assert_eq!(changes_at(500, &mut panel, &mut picture), []);
     // Nor does one that begins there.
@@ -1108,6 +1107,29 @@ fn a_click_of_one_viewer_changes_the_picture_of_the_other() {
         rig.run(0);
         other.update();
         assert!(text(&other) != before);
+    });
+}
+
+/// Not by a pointer that is only moved over it, with its button up or down.
+#[test]
+fn a_pointer_that_comes_over_the_button_does_not_push_it() {
+    with_display(1, None, |rig| {
+        let mut screen = rig.view(RAW);
+        screen.ask(true);
+        rig.run(0);
+        screen.update();
+        let at = BUTTON.center();
+        for (buttons, y) in [(0, 0), (0, at.y), (0, 0), (1, 0), (1, at.y), (5, at.y), (4, at.y)] {
+            screen.send(&pointer(buttons, at.x as u16, y as u16));
+            screen.ask(true);
+            rig.run(0);
+            assert!(screen.update().is_empty(), "buttons {buttons} at {y}");
+        }
+        // Its other buttons are no matter.
+        screen.send(&pointer(6, at.x as u16, at.y as u16));
+        screen.send(&pointer(7, at.x as u16, at.y as u16));
+        rig.run(0);
+        assert_eq!(screen.update().len(), 1);
     });
 }
 

@@ -72,7 +72,7 @@ impl Panel {
         Self { shown: None, next, pressed_by: None, step_at: 0 }
     }
 
-    /// The pointer of a viewer is there, and its left button is down or not.
+    /// The left button of a viewer's pointer goes down there, or up.
     pub fn point(&mut self, viewer: usize, at: Point, is_down: bool) {
         self.hold(viewer, is_down, BUTTON.contains(at));
     }

@@ -55,6 +55,8 @@ pub fn settings() -> Settings {
 pub struct Viewer {
     peer: PeerId,
     session: Session,
+    /// Its left button is down.
+    is_down: bool,
 }
 
 /// The display, and those who look at it.
@@ -115,7 +117,7 @@ impl<'a> Display<'a> {
     /// returns whether there may be room for more.
     fn send<S: Transport>(&mut self, peers: &mut Peers<'_, S>) -> bool {
         let mut has_more = false;
-        for Viewer { peer, session } in self.viewers.iter_mut().flatten() {
+        for Viewer { peer, session, .. } in self.viewers.iter_mut().flatten() {
             if !session.has_output() || peers.room(*peer) < PIECE {
                 continue;
             }
@@ -132,8 +134,14 @@ impl<'a> Display<'a> {
     fn act(&mut self, viewer: usize, input: Input) {
         match input {
             Input::Pointer { x, y, buttons } => {
-                let at = Point::new(x.into(), y.into());
-                self.panel.point(viewer, at, buttons & LEFT != 0);
+                let is_down = buttons & LEFT != 0;
+                let Some(Some(Viewer { is_down: was_down, .. })) = self.viewers.get_mut(viewer)
+                else {
+                    return;
+                };
+                if core::mem::replace(was_down, is_down) != is_down {
+                    self.panel.point(viewer, Point::new(x.into(), y.into()), is_down);
+                }
             }
             Input::Key { keysym: SPACE | RETURN, is_down } => {
                 self.panel.hold(viewer, is_down, true);
@@ -201,7 +209,7 @@ impl Application for Display<'_> {
 
     fn opened<S: Transport>(&mut self, _: &mut Peers<'_, S>, peer: PeerId) {
         if let Some(viewer) = self.viewers.get_mut(peer.index()) {
-            *viewer = Some(Viewer { peer, session: Session::new() });
+            *viewer = Some(Viewer { peer, session: Session::new(), is_down: false });
         }
         self.count_viewers();
         log::info!("viewer {} connected", peer.index());
