@@ -90,6 +90,7 @@ part documentation documented
 part fuzzing scripts/fuzz.sh 10
 part 'Faults host' scripts/faults.sh 100 host
 part 'Browser host' scripts/browser.sh host
+part 'noVNC host' scripts/vnc-viewer.sh host
 part 'Cortex-M4 size and conversations' scripts/size.sh
 for role in server client; do
     part "Autobahn host $role" scripts/autobahn.sh host "$role"
@@ -97,6 +98,7 @@ done
 for where in native_sim mps2 boards; do
     part "Twister $where" scripts/twister.sh "$where"
 done
+part 'noVNC native_sim' scripts/vnc-viewer.sh native_sim
 part 'Faults native_sim' scripts/faults.sh 100 native_sim
 for role in server client; do
     part "Autobahn native_sim $role" scripts/autobahn.sh native_sim "$role"
