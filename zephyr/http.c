@@ -31,6 +31,7 @@
 #include <zephyr/net/websocket.h>
 #include <zephyr/sys/fdtable.h>
 #include <zephyr/version.h>
+#include <zephyr/zvfs/eventfd.h>
 #include <zephyr_websocket/http.h>
 
 #include <websocket_internal.h>
@@ -39,10 +40,10 @@
 
 LOG_MODULE_REGISTER(rust_websocket_http);
 
-#if (ZEPHYR_VERSION_CODE < ZEPHYR_VERSION(4, 1, 0) ||                                              \
-     ZEPHYR_VERSION_CODE > ZEPHYR_VERSION(4, 1, 99)) &&                                            \
+#if (ZEPHYR_VERSION_CODE < ZEPHYR_VERSION(4, 1, 99) ||                                             \
+     ZEPHYR_VERSION_CODE > ZEPHYR_VERSION(4, 2, 99)) &&                                            \
 	!defined(CONFIG_RUST_WEBSOCKET_HTTP_SERVER_ANY_VERSION)
-#error "zephyr/http.c uses private parts of Zephyr's HTTP server and was made for Zephyr 4.1: \
+#error "zephyr/http.c uses private parts of Zephyr's HTTP server, and was made for Zephyr 4.2: \
 compare what its first comment says with this version, then set \
 CONFIG_RUST_WEBSOCKET_HTTP_SERVER_ANY_VERSION"
 #endif
@@ -50,7 +51,7 @@ CONFIG_RUST_WEBSOCKET_HTTP_SERVER_ANY_VERSION"
 #define HAS_TYPE(_type, _struct, _member)                                                          \
 	_Generic(((struct _struct *)NULL)->_member, _type: true, default: false)
 
-#define CHANGED " is not what it was in Zephyr 4.1, for which zephyr/http.c was made"
+#define CHANGED " is not what it was in Zephyr 4.2, for which zephyr/http.c was made"
 
 BUILD_ASSERT(HAS_TYPE(int, websocket_context, real_sock), "websocket_context.real_sock" CHANGED);
 BUILD_ASSERT(HAS_TYPE(int, websocket_context, sock), "websocket_context.sock" CHANGED);
@@ -101,6 +102,8 @@ static uint8_t queue[CONFIG_RUST_WEBSOCKET_HTTP_QUEUE_SIZE];
 static size_t queue_len;
 /* How many hubs take connections from here. */
 static int takers;
+/* Readable while the queue is not empty, for their poll; negative if there was none to be had. */
+static int event = -1;
 
 /* Says why in a Close frame, if that can be said at once. */
 static void close_connection(int fd, enum close_code code)
@@ -178,11 +181,10 @@ static void put_request(size_t *at, const struct http_request_ctx *request,
 
 int rust_websocket_http_upgraded(int ws_socket, struct http_request_ctx *request, void *user_data)
 {
-	const struct http_client_ctx *client =
-		CONTAINER_OF(request->headers, struct http_client_ctx, header_capture_ctx.headers[0]);
+	const struct http_client_ctx *client;
 	int fd = take_socket(ws_socket);
+	int refusal = 0;
 	size_t at;
-	int err = 0;
 
 	ARG_UNUSED(user_data);
 
@@ -190,9 +192,11 @@ int rust_websocket_http_upgraded(int ws_socket, struct http_request_ctx *request
 		return 0;
 	}
 
-	if (request->headers == NULL || client->fd != fd) {
-		/* No known version does this. */
-		LOG_ERR("the HTTP server hands over another request than its client's");
+	client = request->headers == NULL ? NULL
+					  : CONTAINER_OF(request->headers, struct http_client_ctx,
+							 header_capture_ctx.headers[0]);
+	if (client == NULL || client->fd != fd) {
+		LOG_ERR("this HTTP server is not the one that zephyr/http.c was made for");
 		(void)zsock_close(fd);
 		return 0;
 	}
@@ -202,9 +206,9 @@ int rust_websocket_http_upgraded(int ws_socket, struct http_request_ctx *request
 	(void)k_mutex_lock(&lock, K_FOREVER);
 	at = queue_len + sizeof(struct waiting);
 	if (takers == 0) {
-		err = GOING_AWAY;
+		refusal = GOING_AWAY;
 	} else if (at + LONGEST_REQUEST > sizeof(queue)) {
-		err = TRY_AGAIN_LATER;
+		refusal = TRY_AGAIN_LATER;
 	} else {
 		struct waiting waiting = {.fd = fd};
 		size_t start = queue_len;
@@ -213,23 +217,34 @@ int rust_websocket_http_upgraded(int ws_socket, struct http_request_ctx *request
 		waiting.len = at - start - sizeof(waiting);
 		put(&start, &waiting, sizeof(waiting));
 		queue_len = at;
+		(void)zvfs_eventfd_write(event, 1);
 	}
 	(void)k_mutex_unlock(&lock);
 
-	if (err != 0) {
-		LOG_DBG("refused with %d", err);
-		close_connection(fd, err);
+	if (refusal != 0) {
+		LOG_DBG("closed with %d", refusal);
+		close_connection(fd, refusal);
 	}
 
 	return 0;
 }
 
-/* From now on connections wait for a hub. */
-void rust_websocket_http_open(void)
+/*
+ * From now on connections wait for a hub. Returns a descriptor that is readable while one does, or
+ * a negative number if CONFIG_ZVFS_EVENTFD_MAX are in use.
+ */
+int rust_websocket_http_open(void)
 {
+	int fd;
+
 	(void)k_mutex_lock(&lock, K_FOREVER);
-	takers++;
+	if (takers++ == 0) {
+		event = zvfs_eventfd(0, ZVFS_EFD_NONBLOCK);
+	}
+	fd = event;
 	(void)k_mutex_unlock(&lock);
+
+	return fd;
 }
 
 /* Takes the first connection that waits out of the queue, with the lock; -1 if there is none. */
@@ -248,6 +263,11 @@ static int take(uint8_t *bytes, size_t size, size_t *len)
 	memcpy(bytes, &queue[sizeof(waiting)], *len);
 	queue_len -= end;
 	memmove(queue, &queue[end], queue_len);
+	if (queue_len == 0) {
+		zvfs_eventfd_t count;
+
+		(void)zvfs_eventfd_read(event, &count);
+	}
 
 	return waiting.fd;
 }
@@ -273,16 +293,17 @@ void rust_websocket_http_close(void)
 	int fd;
 
 	(void)k_mutex_lock(&lock, K_FOREVER);
-	takers--;
-	while (takers == 0) {
+	if (--takers == 0) {
 		uint8_t nothing;
 		size_t len;
 
-		fd = take(&nothing, 0, &len);
-		if (fd < 0) {
-			break;
+		while ((fd = take(&nothing, 0, &len)) >= 0) {
+			close_connection(fd, GOING_AWAY);
 		}
-		close_connection(fd, GOING_AWAY);
+		if (event >= 0) {
+			(void)zsock_close(event);
+		}
+		event = -1;
 	}
 	(void)k_mutex_unlock(&lock);
 }

@@ -153,7 +153,7 @@ unsafe extern "C" {
     #[cfg(zephyr_http)]
     pub(super) safe fn rust_websocket_http_stop() -> c_int;
     #[cfg(zephyr_http)]
-    pub(super) safe fn rust_websocket_http_open();
+    pub(super) safe fn rust_websocket_http_open() -> c_int;
     #[cfg(zephyr_http)]
     pub(super) safe fn rust_websocket_http_close();
     /// `bytes` must be writable for `size` bytes, `len` writable.

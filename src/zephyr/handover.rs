@@ -83,11 +83,15 @@ impl Network for HandedOver<'_> {
         accepting: bool,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let timeout = match timeout {
-            Some(timeout) if !accepting || timeout < LOOK_INTERVAL => Some(timeout),
-            None if !accepting => None,
-            _ => Some(LOOK_INTERVAL),
-        };
-        wait_for(&[], streams, timeout)
+        wait_for(&[], streams, bounded(accepting, timeout))
+    }
+}
+
+/// As much of `timeout` as a hub may wait that nothing wakes for a new connection.
+pub(super) fn bounded(accepting: bool, timeout: Option<Duration>) -> Option<Duration> {
+    match timeout {
+        Some(timeout) if !accepting || timeout < LOOK_INTERVAL => Some(timeout),
+        None if !accepting => None,
+        _ => Some(LOOK_INTERVAL),
     }
 }

@@ -19,56 +19,62 @@
 //! hub.run(&mut application)?;
 //! ```
 
+use core::ffi::c_int;
 use core::time::Duration;
 
 use super::error::Error;
 use super::ffi;
+use super::handover::bounded;
 use super::network::{STREAMS, wait_for};
 use super::tcp::TcpStream;
 use super::uptime_ms;
 use crate::config::POLL_MAX;
 use crate::hub::{Network, Waiting};
 
-/// How often a hub looks for connections. A poll of offloaded sockets cannot be woken.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Starts Zephyr's HTTP server, with all its services; nothing happens if it runs already.
+/// Starts Zephyr's HTTP server with all its services. Nothing happens if it runs already.
 ///
 /// # Errors
-/// None in Zephyr 4.1.
+/// None in Zephyr 4.2; that the server cannot listen is in Zephyr's log.
 pub fn start() -> Result<(), Error> {
     Error::check(ffi::rust_websocket_http_start()).map(drop)
 }
 
-/// Stops Zephyr's HTTP server. The WebSockets that it has handed over remain.
+/// Stops Zephyr's HTTP server. The WebSockets that it has handed over go on.
 ///
 /// # Errors
-/// None in Zephyr 4.1.
+/// None in Zephyr 4.2.
 pub fn stop() -> Result<(), Error> {
     Error::check(ffi::rust_websocket_http_stop()).map(drop)
 }
 
-/// The [`Network`] of a hub whose connections come from Zephyr's HTTP server.
+/// The [`Network`] of a hub whose connections come from Zephyr's HTTP server: see the
+/// [module](self).
 ///
-/// They are [upgraded](Network::UPGRADED): Zephyr has answered the opening handshake. Where
-/// nobody has an `HttpNetwork`, they are closed with 1001.
+/// They are [upgraded](Network::UPGRADED), and wait here until the hub has a slot: for how many
+/// there is room, `CONFIG_RUST_WEBSOCKET_HTTP_QUEUE_SIZE` says, and more are closed with 1013. As
+/// long as there is no `HttpNetwork` at all they are closed with 1001, and so are those that still
+/// wait when the last one is dropped.
 #[derive(Debug)]
-pub struct HttpNetwork(());
+pub struct HttpNetwork {
+    /// Readable while a connection waits; negative if Zephyr had none.
+    event: c_int,
+}
 
 impl HttpNetwork {
-    /// From now on connections are handed over. They wait until the hub takes them, within 20 ms
-    /// if it has a slot; for how many, `CONFIG_RUST_WEBSOCKET_HTTP_QUEUE_SIZE` says. More are
-    /// closed with 1013.
+    /// From now on connections are handed over.
+    ///
+    /// They wake the hub if `CONFIG_ZVFS_EVENTFD_MAX` has one for it beside Zephyr's own server;
+    /// otherwise it looks for them every 20 ms.
     #[must_use]
     pub fn new() -> Self {
+        // Zephyr counts a socket twice that is waited for in both directions.
         const {
             assert!(
-                POLL_MAX >= 2 * STREAMS,
-                "raise CONFIG_ZVFS_POLL_MAX to 2 * CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS + 2"
+                POLL_MAX > 2 * STREAMS,
+                "raise CONFIG_ZVFS_POLL_MAX to 2 * CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS + 3"
             );
         }
-        ffi::rust_websocket_http_open();
-        Self(())
+        Self { event: ffi::rust_websocket_http_open() }
     }
 }
 
@@ -79,7 +85,6 @@ impl Default for HttpNetwork {
 }
 
 impl Drop for HttpNetwork {
-    /// Closes those that wait with 1001.
     fn drop(&mut self) {
         ffi::rust_websocket_http_close();
     }
@@ -102,9 +107,8 @@ impl Network for HttpNetwork {
         let mut len = 0;
         // SAFETY: the pointer and the size are those of one exclusively borrowed slice, and the
         // other pointer is that of a local variable.
-        let fd = unsafe {
-            ffi::rust_websocket_http_take(buffer.as_mut_ptr(), buffer.len(), &raw mut len)
-        };
+        let fd =
+            unsafe { ffi::rust_websocket_http_take(buffer.as_mut_ptr(), buffer.len(), &mut len) };
         Ok((TcpStream::from_returned(fd)?, len))
     }
 
@@ -114,11 +118,7 @@ impl Network for HttpNetwork {
         accepting: bool,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let timeout = match timeout {
-            Some(timeout) if !accepting || timeout < LOOK_INTERVAL => Some(timeout),
-            None if !accepting => None,
-            _ => Some(LOOK_INTERVAL),
-        };
-        wait_for(&[], streams, timeout)
+        let timeout = if self.event < 0 { bounded(accepting, timeout) } else { timeout };
+        wait_for(&[if accepting { self.event } else { -1 }], streams, timeout)
     }
 }

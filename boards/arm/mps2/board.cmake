@@ -16,7 +16,8 @@ if(CONFIG_BOARD_MPS2_AN386_QEMU OR (CONFIG_BOARD_MPS2_AN386 AND CONFIG_RUST_WEBS
   # listens on is forwarded from the same port of 127.0.0.1.
   if(CONFIG_NET_L2_ETHERNET)
     set(qemu_nic user,model=lan9118)
-    foreach(port ${CONFIG_ECHO_SERVER_PORT} ${CONFIG_SPLIT_PORT} ${CONFIG_VNC_DISPLAY_PORT})
+    foreach(port ${CONFIG_ECHO_SERVER_PORT} ${CONFIG_DASHBOARD_PORT} ${CONFIG_VNC_DISPLAY_PORT}
+                 ${CONFIG_SPLIT_PORT} ${CONFIG_TEST_PORT})
       if(port)
         string(APPEND qemu_nic ",hostfwd=tcp:127.0.0.1:${port}-:${port}")
       endif()
