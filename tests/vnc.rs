@@ -425,6 +425,45 @@ fn reads_over_the_most_encodings() {
     assert_eq!(tell(&mut session, &bytes), Ok(vec![Input::Pointer { x: 1, y: 2, buttons: 0 }]));
 }
 
+/// What was changed at random on its way is refused, or means something else, and no more than that.
+#[test]
+fn anything_may_come() {
+    with_seeds("VNC_SEED", 500, |random| {
+        let picture = Framebuffer::new();
+        let mut bytes = opening();
+        for _ in 0..random.below(30) {
+            bytes.extend(match random.below(7) {
+                0 => {
+                    set_pixel_format(format(random.pick(&[8, 16, 32]), random.one_in(2), [3, 3, 2]))
+                }
+                1 => set_encodings(&vec![random.pick(&[RAW, HEXTILE, -239]); random.below(9)]),
+                2 => request(random.one_in(2), any_rect(random)),
+                3 => key(random.next() as u32, random.one_in(2)),
+                4 => cut_text(&vec![7; random.below(40)]),
+                5 => pointer(random.next() as u8, random.next() as u16, random.next() as u16),
+                _ => {
+                    let len = random.below(6);
+                    random.bytes(len)
+                }
+            });
+        }
+        for _ in 0..random.below(4) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.next() as u8;
+        }
+        let mut session = Session::new();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(random.between(1, rest.len()));
+            rest = behind;
+            if tell(&mut session, piece).is_err() {
+                break;
+            }
+            output(&mut session, &picture);
+        }
+    });
+}
+
 // Pixel formats.
 
 /// RFC 6143 section 7.4, with the value computed anew.
