@@ -272,6 +272,42 @@ impl Network for Sim {
     }
 }
 
+/// The same behind a web server, which has read what had arrived when the hub accepts, and has
+/// answered with 101.
+#[allow(dead_code, reason = "for the tests of upgraded connections alone")]
+pub struct Upgraded(pub Sim);
+
+impl Network for Upgraded {
+    type Stream = Stream;
+
+    const UPGRADED: bool = true;
+
+    fn now_ms(&mut self) -> u64 {
+        self.0.now()
+    }
+
+    fn accept(&mut self) -> Result<Stream, Fault> {
+        self.accept_into(&mut []).map(|(stream, _)| stream)
+    }
+
+    fn accept_into(&mut self, buffer: &mut [u8]) -> Result<(Stream, usize), Fault> {
+        let stream = self.0.accept()?;
+        let arrived: Vec<u8> = self.0.0.borrow_mut().links[stream.id].to_hub.drain(..).collect();
+        let Some(place) = buffer.get_mut(..arrived.len()) else { return Ok((stream, 0)) };
+        place.copy_from_slice(&arrived);
+        Ok((stream, arrived.len()))
+    }
+
+    fn wait<'w, W: Waiting<Stream> + 'w>(
+        &mut self,
+        streams: impl Iterator<Item = &'w W> + Clone,
+        accepting: bool,
+        timeout: Option<Duration>,
+    ) -> Result<(), Fault> {
+        self.0.wait(streams, accepting, timeout)
+    }
+}
+
 /// The hub's end of a connection.
 pub struct Stream {
     sim: Sim,

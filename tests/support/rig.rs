@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use zephyr_websocket::handshake::Status;
 use zephyr_websocket::handshake::server::{Acceptance, Request};
 use zephyr_websocket::hub::{
-    Answer, Application, Body, Delivery, End, Hub, MIN_HUB_TX_BUFFER, PeerId, Peers, Settings,
-    Slot, Timeout, Timeouts,
+    Answer, Application, Body, Delivery, End, Hub, MIN_HUB_TX_BUFFER, Network, PeerId, Peers,
+    Settings, Slot, Timeout, Timeouts,
 };
 use zephyr_websocket::{
     CloseCode, Error, MIN_RX_BUFFER, MessageKind, ProtocolError, Transport, UsageError,
 };
 
-use super::network::{Fault, Peer, Sim};
+use super::network::{Fault, Peer, Sim, Stream};
 use super::support::*;
 
 /// What an application was told, except about messages.
@@ -133,6 +133,10 @@ impl Application for App {
         let chosen = request.subprotocols().find(|offered| *offered == "chat.v2");
         match request.resource_name() {
             "/nothing" => Err(Answer::empty(Status::NOT_FOUND)),
+            "/busy" => Err(Answer::empty(Status::SERVICE_UNAVAILABLE)),
+            "/often" => Err(Answer::empty(Status::TOO_MANY_REQUESTS)),
+            "/broken" => Err(Answer::empty(Status::INTERNAL_SERVER_ERROR)),
+            "/long-reason" => Err(Answer::empty(Status::new(403, LONG))),
             "/not-offered" => Ok(Acceptance { subprotocol: Some("other"), fields: &[] }),
             "/too-large" => Ok(Acceptance { subprotocol: None, fields: &[("X-Long", LONG)] }),
             "/just-fits" => Ok(Acceptance { subprotocol: None, fields: FITS }),
@@ -286,18 +290,28 @@ impl Setup {
     }
 
     pub fn run<O>(&self, test: impl FnOnce(&mut Rig<'_>) -> O) -> O {
+        self.run_on(|sim| sim, test)
+    }
+
+    /// On a network that is made of the one in memory.
+    pub fn run_on<N: Network<Stream = Stream>, O>(
+        &self,
+        network: impl FnOnce(Sim) -> N,
+        test: impl FnOnce(&mut Rig<'_, N>) -> O,
+    ) -> O {
         let sim = Sim::new(self.start);
         let mut slots: Vec<_> = std::iter::repeat_with(Slot::new).take(self.slots).collect();
         let (mut rx, mut tx) = (vec![0; self.rx * self.slots], vec![0; self.tx * self.slots]);
-        let hub = Hub::new(sim.clone(), &mut slots, &mut rx, &mut tx, &self.settings).unwrap();
+        let network = network(sim.clone());
+        let hub = Hub::new(network, &mut slots, &mut rx, &mut tx, &self.settings).unwrap();
         let Self { slots, rx, settings: Settings { delivery, .. }, .. } = *self;
         test(&mut Rig { hub, app: App::default(), sim, slots, rx, delivery })
     }
 }
 
 /// A hub at work.
-pub struct Rig<'h> {
-    pub hub: Hub<'h, Sim>,
+pub struct Rig<'h, N: Network = Sim> {
+    pub hub: Hub<'h, N>,
     pub app: App,
     pub sim: Sim,
     pub slots: usize,
@@ -305,7 +319,7 @@ pub struct Rig<'h> {
     pub delivery: Delivery,
 }
 
-impl Rig<'_> {
+impl<N: Network<Stream = Stream>> Rig<'_, N> {
     /// Lets the hub do all that there is to do up to `ms` from now.
     pub fn run(&mut self, ms: u64) {
         self.sim.allow(ms);
