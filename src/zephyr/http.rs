@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! WebSockets behind Zephyr's HTTP server (`CONFIG_RUST_WEBSOCKET_HTTP_SERVER`).
 //!
-//! Zephyr's HTTP server serves the pages and answers the opening handshake, and a
-//! [`Hub`](crate::hub::Hub) with an [`HttpNetwork`] takes the connection over. A resource is
-//! defined in C, beside the pages:
+//! Zephyr's server serves the pages, over HTTP or HTTPS, and answers the opening handshake with
+//! 101. A [`Hub`](crate::hub::Hub) with an [`HttpNetwork`] takes the connection over. The resource
+//! is defined in C, beside the pages:
 //!
 //! ```c
 //! #include <zephyr_websocket/http.h>
@@ -18,6 +18,29 @@
 //! http::start()?;
 //! hub.run(&mut application)?;
 //! ```
+//!
+//! # What this adds
+//! - Zephyr 4.2 asks for `Upgrade: websocket` and `Connection: Upgrade`, and for nothing else. Here
+//!   the method, the HTTP version, `Host`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version` are
+//!   checked as in any other opening handshake (RFC 6455 section 4.2.1). A wrong one is closed with
+//!   1002.
+//! - [`Application::open`](crate::hub::Application::open) is asked, and sees the resource name, the
+//!   origin, the offered subprotocols, and what else the application lets Zephyr capture by
+//!   `HTTP_SERVER_REGISTER_HEADER_CAPTURE()`. What it refuses is closed with 1008, or with 1011 or
+//!   1013 for a status from 500 on.
+//! - Zephyr's WebSocket, which the connection comes in, is released at once, and so is its place
+//!   among the clients of pages: `CONFIG_WEBSOCKET_MAX_CONTEXTS` needs no more than 1, and
+//!   `CONFIG_HTTP_SERVER_MAX_CLIENTS` counts pages alone.
+//! - What the peer has sent together with its request, and Zephyr would forget, is received.
+//!
+//! # What this cannot do
+//! - Zephyr has answered already: there is no HTTP status for what is refused, no subprotocol is
+//!   agreed, and fields of an acceptance are not sent. A browser that asked for a subprotocol
+//!   closes the connection itself.
+//! - A request of which Zephyr had to drop a field is closed with 1009. See
+//!   `CONFIG_HTTP_SERVER_MAX_HEADER_LEN`, `_CAPTURE_HEADER_COUNT` and `_CAPTURE_HEADER_BUFFER_SIZE`.
+//! - Zephyr has no WebSockets over HTTP/2 (RFC 8441). Browsers use HTTP/1.1 for them then.
+//! - On `native_sim` the server needs a C library of Zephyr's, such as `CONFIG_PICOLIBC=y`.
 
 use core::ffi::c_int;
 use core::time::Duration;
