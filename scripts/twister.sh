@@ -107,11 +107,15 @@ for suite in json.load(open(report))["testsuites"]:
     # Twister calls it "not run" if it was to be built only, and was.
     passed = 1 if status == "not run" else cases["passed"]
     skipped = cases["skipped"]
-    failed = 0 if status in ("passed", "not run") else max(1, cases.total() - passed - skipped)
+    is_good = status in ("passed", "not run") or 0 < skipped == cases.total()
+    failed = 0 if is_good else max(1, cases.total() - passed - skipped)
     if status == "passed" and not passed:
         status, failed = "no test", 1
     counts += collections.Counter(passed=passed, failed=failed, skipped=skipped)
     print(f"{'built' if status == 'not run' else status:8} {board:22} {scenario}")
+    # scripts/test.sh tells those that begin with "cannot run".
+    for reason in sorted({case.get("reason") or "" for case in suite["testcases"]} - {""}):
+        print(f"{'':8} {reason}")
 # A scenario that Twister filters out counts as nothing, and Twister is content with that.
 for scenario, board in sorted(set() if int(narrowed) and ran else wanted - ran):
     counts["failed"] += 1

@@ -112,10 +112,11 @@ impl Place {
     fn configure(&self, access: &str) {
         let Self { plain, websocket, .. } = self;
         // Without a plain listener this broker exits, and as another user, which it would become
-        // if it is root, it may not read our files.
+        // if it is root, it may not read our files. Its WebSocket is on all interfaces if IPv6 is
+        // not excluded.
         let config = format!(
             "{access}\nuser root\nlistener {plain} 127.0.0.1\n\
-             listener {websocket} 127.0.0.1\nprotocol websockets\n"
+             listener {websocket} 127.0.0.1\nprotocol websockets\nsocket_domain ipv4\n"
         );
         fs::write(self.folder.join("mosquitto.conf"), config).unwrap();
     }
