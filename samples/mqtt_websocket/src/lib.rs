@@ -4,6 +4,8 @@
 #![no_std]
 
 mod mqtt;
+#[cfg(CONFIG_SAMPLE_TLS)]
+mod tls;
 
 use core::ffi::CStr;
 use core::time::Duration;
@@ -27,7 +29,8 @@ const TIMEOUTS: mqtt::Timeouts = mqtt::Timeouts {
 /// The longest MQTT packet, in bytes.
 const PACKET_SIZE: usize = 512;
 
-/// Of the stack, what the MQTT client's packets and formatting a log message take.
+/// Of the stack, what the MQTT client's packets and the TLS handshake or formatting a log message
+/// take.
 const OTHER_SIZE: usize = 8192;
 
 const BUFFERS_SIZE: usize = config::RX_BUFFER_SIZE + config::TX_BUFFER_SIZE + PACKET_SIZE;
@@ -46,8 +49,8 @@ extern "C" fn rust_main() {
         return;
     }
     let url = match Url::parse(CONFIG_MQTT_CLIENT_URL) {
-        Ok(url) if !url.is_secure => url,
-        Ok(_) => return error!("wss is not supported here: use ws"),
+        Ok(url) if cfg!(CONFIG_SAMPLE_TLS) || !url.is_secure => url,
+        Ok(_) => return error!("wss needs CONFIG_SAMPLE_TLS: build with overlay-tls.conf"),
         Err(error) => return error!("{}: {}", CONFIG_MQTT_CLIENT_URL, error),
     };
     // A host name has at most 253 characters (RFC 1035 section 2.3.4).
@@ -58,6 +61,10 @@ extern "C" fn rust_main() {
     let Ok(host) = CStr::from_bytes_with_nul(&host) else {
         return error!("the host's name has a zero byte");
     };
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    if let Err(error) = tls::add_ca() {
+        return error!("{}", error);
+    }
     let settings = mqtt::Settings {
         url,
         client_id: CONFIG_MQTT_CLIENT_ID,
@@ -76,13 +83,20 @@ extern "C" fn rust_main() {
     let mut rx = [0; config::RX_BUFFER_SIZE];
     let mut tx = [0; config::TX_BUFFER_SIZE];
     let mut packet = [0; PACKET_SIZE];
-    let board = Board { host, port: url.port };
+    let board = Board {
+        host,
+        port: url.port,
+        #[cfg(CONFIG_SAMPLE_TLS)]
+        is_secure: url.is_secure,
+    };
     error!("{}", mqtt::run(&board, &settings, [&mut rx, &mut tx, &mut packet]));
 }
 
 struct Board<'a> {
     host: &'a CStr,
     port: u16,
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    is_secure: bool,
 }
 
 impl mqtt::Platform for Board<'_> {
@@ -90,6 +104,10 @@ impl mqtt::Platform for Board<'_> {
     type Entropy = Csprng;
 
     fn connect(&self) -> Result<TcpStream, Error> {
+        #[cfg(CONFIG_SAMPLE_TLS)]
+        if self.is_secure {
+            return tls::connect(self.host, self.port);
+        }
         TcpStream::connect(self.host, self.port, config::CONNECT_TIMEOUT)
     }
 
