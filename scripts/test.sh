@@ -110,6 +110,7 @@ for where in native_sim mps2 boards; do
 done
 part 'noVNC native_sim' scripts/vnc-viewer.sh native_sim
 part 'Faults native_sim' scripts/faults.sh 100 native_sim
+part 'Browser native_sim' scripts/browser.sh native_sim
 for role in server client; do
     part "Autobahn native_sim $role" scripts/autobahn.sh native_sim "$role"
 done
