@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hands the numbers of Kconfig to `src/config.rs`, and chooses who computes the accept key
-//! and whether there is TLS.
+//! and whether there is TLS and Zephyr's HTTP server.
 //!
 //! In a Zephyr build `DOTCONFIG` names the file with the values. Without it, as in a build of the
 //! documentation on a PC, the defaults of this module's own Kconfig stand in, and the features of

@@ -33,7 +33,20 @@ extern "C" fn rust_main() {
     }
 }
 
+/// Of the service in `web.c`.
+#[cfg(CONFIG_SAMPLE_TLS)]
+fn add_certificate() -> Result<(), Error> {
+    use zephyr_websocket::zephyr::tls::{self, Credential};
+
+    let certificate = include_bytes!(concat!(env!("OUT_DIR"), "/server.der"));
+    let key = include_bytes!(concat!(env!("OUT_DIR"), "/server.key.der"));
+    tls::add_credential(1, Credential::PublicCertificate, certificate)?;
+    tls::add_credential(1, Credential::PrivateKey, key)
+}
+
 fn serve() -> Result<(), Error> {
+    #[cfg(CONFIG_SAMPLE_TLS)]
+    add_certificate()?;
     let (slots, rx, tx) = (SLOTS.take(), RX.take(), TX.take());
     http::start()?;
     info!("listening on port {}", CONFIG_TEST_PORT);

@@ -9,7 +9,15 @@
 
 static uint16_t port = CONFIG_TEST_PORT;
 
+#ifdef CONFIG_SAMPLE_TLS
+/* src/lib.rs adds the certificate. */
+static const sec_tag_t sec_tags[] = {1};
+
+HTTPS_SERVICE_DEFINE(web, NULL, &port, CONFIG_HTTP_SERVER_MAX_CLIENTS, 4, NULL, NULL, sec_tags,
+		     sizeof(sec_tags));
+#else
 HTTP_SERVICE_DEFINE(web, NULL, &port, CONFIG_HTTP_SERVER_MAX_CLIENTS, 4, NULL, NULL);
+#endif
 
 static const char page_text[] = "<!doctype html><title>static</title>\n";
 
