@@ -37,8 +37,9 @@
 //! - Zephyr has answered already: there is no HTTP status for what is refused, no subprotocol is
 //!   agreed, and fields of an acceptance are not sent. A browser that asked for a subprotocol
 //!   closes the connection itself.
-//! - A request of which Zephyr had to drop a field is closed with 1009. See
-//!   `CONFIG_HTTP_SERVER_MAX_HEADER_LEN`, `_CAPTURE_HEADER_COUNT` and `_CAPTURE_HEADER_BUFFER_SIZE`.
+//! - A request of which Zephyr had to drop a field is closed with 1009, and so is one that does not
+//!   fit the receive buffer. See `CONFIG_HTTP_SERVER_MAX_HEADER_LEN`, `_CAPTURE_HEADER_COUNT` and
+//!   `_CAPTURE_HEADER_BUFFER_SIZE`.
 //! - Zephyr has no WebSockets over HTTP/2 (RFC 8441). Browsers use HTTP/1.1 for them then.
 //! - On `native_sim` the server needs a C library of Zephyr's, such as `CONFIG_PICOLIBC=y`.
 

@@ -414,6 +414,32 @@ def test_stops_with_1001_and_serves_pages_meanwhile(server):
     within(conversation())
 
 
+def test_outlives_the_http_server(server):
+    async def until(serves):
+        while True:
+            try:
+                await pages(server)
+                if serves:
+                    return
+            except OSError:
+                if not serves:
+                    return
+            await asyncio.sleep(0.1)
+
+    async def conversation():
+        async with await opened(server) as socket:
+            await echo(socket, "no pages")
+            await until(False)
+            await echo(socket, "still here")
+            await echo(socket, "pages")
+            await until(True)
+            await echo(socket, "and here")
+            async with await opened(server) as another:
+                await echo(another, "here too")
+
+    within(conversation())
+
+
 def test_serves_on_after_all_of_this(server):
     check_pages(server)
 

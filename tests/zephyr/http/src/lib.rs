@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Echoes behind Zephyr's HTTP server. A peer that sends `stop` stops the hub, which then begins
-//! anew.
+//! anew; `no pages` stops the HTTP server, and `pages` starts it again.
 
 #![no_std]
 
@@ -91,6 +91,14 @@ impl Application for Echo {
         payload: &[u8],
         fin: bool,
     ) {
+        let done = match payload {
+            b"no pages" => http::stop(),
+            b"pages" => http::start(),
+            _ => Ok(()),
+        };
+        if let Err(error) = done {
+            error!("{}", error);
+        }
         self.stops |= payload == b"stop";
         let _ = peers.send_fragment(peer, kind, payload, fin);
     }
