@@ -29,12 +29,8 @@ usage() { sed -n '/^# *scripts/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; ex
 
 # --- Ports and processes -------------------------------------------------------
 
-free_port() {
-    python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
+# shellcheck source=scripts/ports.sh
+. "$root/scripts/ports.sh"
 
 port_is_free() {
     python3 - "$1" <<'PY'

@@ -23,16 +23,11 @@ missing() {
     exit 77
 }
 
-# require COMMAND-OR-FILE PACKAGE...: installs Debian's packages where the first is not there.
-require() {
-    local wanted=$1
-    shift
-    command -v "$wanted" >/dev/null || [[ -e $wanted ]] && return
-    if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
-        { apt-get update -q && apt-get install -yq --no-install-recommends "$@"; } >&2 && return
-    fi
-    missing "install $*"
-}
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
+
+# require WANTED PACKAGE...
+require() { provide "$@" || missing "install ${*:2}"; }
 
 # build PROFILE OPTION...
 build() {

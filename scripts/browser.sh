@@ -33,13 +33,10 @@ target=${1:-host}
 out=$root/target/browser/$target
 mkdir -p "$out"
 
-find_chromium() {
-    local name
-    for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
-        command -v "$name" && return 0
-    done
-    return 1
-}
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
+# shellcheck source=scripts/ports.sh
+. "$root/scripts/ports.sh"
 
 # Makes the virtualenv of the tests in $cache, once per content of requirements.txt.
 make_environment() {
@@ -60,27 +57,11 @@ make_environment() {
     exec 9>&-
 }
 
-# $1 if it is free, otherwise any port.
-free_port() {
-    python3 - "$1" <<'PY'
-import socket, sys
-for port in int(sys.argv[1]), 0:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        print(probe.getsockname()[1])
-        break
-PY
-}
-
 # --- Targets: set port, and device, a command line -------------------------------------
 
 host() {
     (cd "$root" && cargo build --release --example dashboard)
-    port=$(free_port 0)
+    port=$(free_port)
     device="'$root/target/release/examples/dashboard' --port $port"
 }
 
@@ -110,7 +91,7 @@ native_sim() {
 }
 
 command -v python3 >/dev/null || missing "python3"
-chromium=$(find_chromium) || missing "Chromium: install it, or name it in CHROMIUM"
+chromium=$(provide_chromium) || missing "install Chromium, or name it in CHROMIUM"
 make_environment
 "$target"
 say "$target on port $port"

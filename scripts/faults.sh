@@ -116,21 +116,13 @@ build() {
     printf '%s\n' "$2" >"$build/faults-option"
 }
 
+# shellcheck source=scripts/ports.sh
+. "$root/scripts/ports.sh"
+
 # The port that the client's image connects to, if there is one and the port is free; or any.
 client_port() {
     local option=$root/target/zephyr/faults-client/faults-option
-    python3 - "$([[ -f $option ]] && sed -nE 's/.*:([0-9]+).*/\1/p' "$option" || echo 0)" <<'PY'
-import socket, sys
-for port in int(sys.argv[1]), 0:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        print(probe.getsockname()[1])
-        break
-PY
+    free_port "$([[ -f $option ]] && sed -nE 's/.*:([0-9]+).*/\1/p' "$option" || echo 0)"
 }
 
 # --- The runs ----------------------------------------------------------------------

@@ -23,14 +23,11 @@ missing() {
     exit 77
 }
 
-# require COMMAND PACKAGE
-require() {
-    command -v "$1" >/dev/null && return
-    if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
-        { apt-get update -q && apt-get install -yq --no-install-recommends "$2"; } >&2 && return
-    fi
-    missing "install $2"
-}
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
+
+# require WANTED PACKAGE...
+require() { provide "$@" || missing "install ${*:2}"; }
 
 levels=("$@")
 [[ $# -gt 0 ]] || levels=(z s)

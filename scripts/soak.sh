@@ -29,12 +29,8 @@ for place in "${places[@]}"; do
     [[ $place =~ ^(host|native_sim|mps2)$ ]] || usage
 done
 
-free_port() {
-    python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
+# shellcheck source=scripts/ports.sh
+. "$root/scripts/ports.sh"
 
 server='' waker=''
 stop() {

@@ -83,14 +83,10 @@ documented() {
     RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features std,log,zephyr
 }
 
+# shellcheck source=scripts/packages.sh
+. scripts/packages.sh
 # The broker of the MQTT client's tests, on the PC and under Twister. Both are skipped without it.
-broker() {
-    # Debian has the broker where only root's PATH leads.
-    PATH=$PATH:/usr/sbin command -v mosquitto && command -v mosquitto_sub && return
-    [[ $(id -u) -eq 0 ]] && command -v apt-get &&
-        apt-get update -q && apt-get install -yq --no-install-recommends mosquitto mosquitto-clients
-}
-broker >"$logs/broker.log" 2>&1 ||
+{ provide mosquitto mosquitto && provide mosquitto_sub mosquitto-clients; } >"$logs/broker.log" 2>&1 ||
     skip 'MQTT on the PC' 'install mosquitto and mosquitto-clients'
 
 part format formatted

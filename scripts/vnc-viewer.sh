@@ -30,13 +30,8 @@ fi
 target=${1:-host}
 [[ $# -le 1 && ($target == host || $target == native_sim) ]] || usage
 
-find_chromium() {
-    local name
-    for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
-        command -v "$name" && return 0
-    done
-    return 1
-}
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
 
 # Installs what package.json names in $cache, once per content of it.
 install() {
@@ -82,8 +77,8 @@ native_sim() {
     server=("$build/zephyr/zephyr.exe")
 }
 
-command -v node >/dev/null && command -v npm >/dev/null || missing "Node.js and npm"
-chromium=$(find_chromium) || missing "Chromium"
+provide node nodejs && provide npm npm || missing "install Node.js and npm"
+chromium=$(provide_chromium) || missing "install Chromium, or name it in CHROMIUM"
 install
 "$target"
 exec timeout 600 node "$root/tests/vnc_viewer/test.mjs" "$cache" "$chromium" "$screenshot" "${server[@]}"
