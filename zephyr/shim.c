@@ -250,10 +250,11 @@ static bool try_again(struct zsock_pollfd *sockets, int count, int64_t deadline)
 
 	ready = poll_sockets(sockets, count, left);
 	if (ready == 0) {
-		errno = EAGAIN;
+		/* Offloaded TLS sockets end poll() early, also at the end of the stream. */
+		errno = timeout_ms(deadline) != 0 ? EINTR : EAGAIN;
 	}
 
-	return ready > 0 || (ready < 0 && errno == EINTR);
+	return ready > 0 || errno == EINTR;
 }
 
 /* close() without losing the errno that led to it. */
@@ -427,6 +428,11 @@ static int tls_failure_of(int err, enum tls_cause verdict)
 	switch (err) {
 	/* Any mistake in the handshake. */
 	case ECONNABORTED:
+	/* The peer has reset it: connecting and accepting alone end with none of these. */
+	case ECONNRESET:
+	case ENOTCONN:
+	case EPIPE:
+	case EIO:
 		return tls_failure(verdict);
 	case ENOMEM:
 		return tls_failure(TLS_OUT_OF_MEMORY);
@@ -958,7 +964,8 @@ int rust_websocket_recv_or_writable(int fd, void *bytes, size_t len, int64_t dea
 				return failure_of(CAUSE_WRITABLE, 0);
 			}
 		}
-	} while (ready > 0 || (ready < 0 && errno == EINTR));
+	} while (ready > 0 || (ready < 0 && errno == EINTR) ||
+		 (ready == 0 && timeout_ms(deadline) != 0));
 
 	return failure(ready == 0 ? EAGAIN : errno);
 }
@@ -1175,6 +1182,24 @@ int rust_websocket_close(int fd)
 	return zsock_close(fd) < 0 ? failure(errno) : 0;
 }
 
+/*
+ * Whether a read of a TLS socket that poll() does not call readable would not wait. Where the socket
+ * below is offloaded, poll() is blind to the end of a stream that the peer did not announce
+ * (close_notify), and ends early instead.
+ */
+static bool is_tls_readable(int fd)
+{
+#if defined(CONFIG_NET_SOCKETS_SOCKOPT_TLS) && defined(CONFIG_NET_SOCKETS_OFFLOAD)
+	uint8_t nothing;
+
+	return rust_websocket_is_tls(fd) && zsock_recv(fd, &nothing, 0, ZSOCK_MSG_DONTWAIT) == 0;
+#else
+	ARG_UNUSED(fd);
+
+	return false;
+#endif
+}
+
 static bool is_watched(const struct rust_websocket_poll *socket)
 {
 	return socket->fd >= 0 && (socket->interest & (READ | WRITE)) != 0;
@@ -1218,6 +1243,14 @@ int rust_websocket_poll(struct rust_websocket_poll *sockets, int count, int64_t 
 			left = 1;
 		}
 		n = zsock_poll(polled, polled_count, left);
+		for (int i = 0; n >= 0 && i < polled_count; i++) {
+			if ((polled[i].events & ZSOCK_POLLIN) != 0 &&
+			    (polled[i].revents & ZSOCK_POLLIN) == 0 &&
+			    is_tls_readable(polled[i].fd)) {
+				n += polled[i].revents == 0;
+				polled[i].revents |= ZSOCK_POLLIN;
+			}
+		}
 	} while ((n < 0 && errno == EINTR) || (n == 0 && timeout_ms(deadline) != 0));
 
 	if (n < 0) {

@@ -7,11 +7,13 @@ import re
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from certificates import built_in, make, make_ca
 from twister_harness import DeviceAdapter
 from websockets.asyncio.server import serve
+from websockets.utils import accept_key
 
 TIMEOUT = 30
 
@@ -157,6 +159,33 @@ def test_says_that_the_server_does_not_speak_tls(
         thread = threading.Thread(target=serve_one, daemon=True)
         thread.start()
         assert words in outcome(unlaunched_dut)
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
+def test_says_that_the_server_vanished(unlaunched_dut: DeviceAdapter, port):
+    """Without a Close frame or close_notify, while the client waits for an echo."""
+    tls = context(built_in(unlaunched_dut) / "server")
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        def serve_one():
+            plain, _ = listener.accept()
+            with plain, tls.wrap_socket(plain, server_side=True) as client:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += client.recv(4096)
+                [key] = re.search(rb"Sec-WebSocket-Key: (\S+)", head).groups()
+                client.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\n"
+                    b"Sec-WebSocket-Accept: " + accept_key(key.decode()).encode() + b"\r\n\r\n"
+                )
+                # Its first message: from then on it waits.
+                client.recv(4096)
+                time.sleep(0.5)
+
+        thread = threading.Thread(target=serve_one, daemon=True)
+        thread.start()
+        assert "the peer disconnected" in outcome(unlaunched_dut)
         thread.join(TIMEOUT)
         assert not thread.is_alive()
 

@@ -202,6 +202,15 @@ def test_reads_records_that_came_together(port, tls):
         assert [stream.read_message() for _ in payloads] == [(2, payload) for payload in payloads]
 
 
+def test_frees_the_place_of_a_client_that_vanishes(port, tls):
+    """No close_notify tells of it, and neither does Zephyr's poll()."""
+    # Many times as many as there is room for.
+    for _ in range(20):
+        with Stream(port, tls) as stream:
+            stream.write(frame(2, b"here"))
+            assert stream.read_message() == (2, b"here")
+
+
 def test_pongs_that_cannot_leave_do_not_spoil_the_stream(port, tls):
     """TLS has then taken bytes, although Zephyr says that it could not."""
     pings = [b"%d." % i + b"p" * (i % 119) for i in range(100_000)]
