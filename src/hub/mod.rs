@@ -40,7 +40,7 @@ use backlog::{Purpose, usable};
 use clock::{Moment, Span};
 use limits::Limits;
 use peers::chunk;
-use slot::{BLOCKED, NO_MEMORY, NO_REPLY_ROOM, OVERFLOWED, Phase, WAITED, WANTS_ROOM};
+use slot::{BLOCKED, NO_MEMORY, NO_REPLY_ROOM, OVERFLOWED, Open, Phase, WAITED, WANTS_ROOM};
 
 /// The shortest part of a transmit buffer: any control frame or refusal, and a data frame beside
 /// them.
@@ -135,7 +135,7 @@ impl<'b, N: Network> Hub<'b, N> {
                 Phase::Opening(_) => {
                     slot.end_with(busy::<N>(&self.limits), now, self.limits.closing_handshake)
                 }
-                Phase::Open(connection) if !connection.is_close_sent() => {
+                Phase::Open(open) if !open.connection.is_close_sent() => {
                     slot.close(tx, Some(code), "");
                     slot.deadline = now.after(self.limits.closing_handshake);
                 }
@@ -390,9 +390,7 @@ impl<'b, N: Network> Hub<'b, N> {
                             slot.backlog.extend(len);
                             let head_len = handshake.head_len();
                             slot.inbox.consume(head_len);
-                            slot.phase = Phase::Open(crate::Connection::new());
-                            slot.mark_alive(now);
-                            slot.mark_used(now);
+                            slot.phase = Phase::Open(Open::new(now));
                             application.opened(&mut self.peers_at(now), id);
                             return;
                         }
@@ -435,7 +433,7 @@ impl<'b, N: Network> Hub<'b, N> {
                     return Ok(());
                 }
             }
-            let Phase::Open(connection) = &mut slot.phase else { return Ok(()) };
+            let Phase::Open(Open { connection, .. }) = &mut slot.phase else { return Ok(()) };
             let unread = slot.inbox.unread(rx);
             let mut window = unread.len();
             if limits.delivery == Delivery::Pieces
@@ -527,7 +525,7 @@ impl<'b, N: Network> Hub<'b, N> {
                     handshake.time_out();
                     return refuse::<N>(slot, tx, now, &self.limits);
                 }
-                Phase::Open(connection) if connection.is_close_sent() => Timeout::ClosingHandshake,
+                Phase::Open(open) if open.connection.is_close_sent() => Timeout::ClosingHandshake,
                 _ => Timeout::Send,
             };
             return self.lose(application, index, End::TimedOut(timeout), now);
@@ -631,7 +629,7 @@ fn close_unopened<S: Transport>(
     now: Moment,
     limits: &Limits,
 ) {
-    slot.phase = Phase::Open(crate::Connection::new());
+    slot.phase = Phase::Open(Open::new(now));
     slot.close(tx, Some(code), reason);
     slot.end_with(&[], now, limits.closing_handshake);
 }

@@ -4,7 +4,7 @@
 use super::backlog::{Backlog, Purpose};
 use super::clock::Moment;
 use super::limits::{Limits, Overflow};
-use super::slot::{OVERFLOWED, Slot, WANTS_ROOM};
+use super::slot::{OVERFLOWED, Phase, Slot, WANTS_ROOM};
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::{Connection, State};
 use crate::error::UsageError;
@@ -228,7 +228,9 @@ fn put_data<S: Transport>(
         fits = slot.backlog.put(tx, parts, Purpose::Data);
     }
     if fits {
-        slot.phase = super::slot::Phase::Open(next);
+        if let Phase::Open(open) = &mut slot.phase {
+            open.connection = next;
+        }
         slot.mark_used(now);
         return Ok(());
     }

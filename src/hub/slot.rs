@@ -25,10 +25,6 @@ pub struct Slot<S> {
     pub(super) phase: Phase,
     /// By when the phase has to be over, or an open peer has to take what it is sent.
     pub(super) deadline: Moment,
-    /// The last sign of life.
-    alive_at: Moment,
-    /// The last piece of a message, in either direction.
-    used_at: Moment,
     pub(super) inbox: Inbox,
     pub(super) backlog: Backlog,
     /// How many connections have had this slot.
@@ -36,9 +32,11 @@ pub struct Slot<S> {
     flags: Cell<u16>,
 }
 
-// Beside a connection's own state of at most 24 bytes, 48 for all the rest.
+// Beside a connection's own state and the stream, 48 bytes for all the rest.
 const _: () = assert!(
-    usize::BITS > 32 || size_of::<Slot<u32>>().wrapping_sub(size_of::<Option<u32>>()) <= 24 + 48
+    usize::BITS > 32
+        || size_of::<Slot<u32>>()
+            <= size_of::<Option<u32>>() + size_of::<Connection<Server>>() + 48
 );
 
 #[derive(Debug)]
@@ -46,12 +44,29 @@ pub(super) enum Phase {
     /// There is no connection.
     Free,
     Opening(Handshake),
-    Open(Connection<Server>),
+    Open(Open),
     /// What waits is the last that is sent, and this behind it.
     Ending(&'static [u8]),
     /// All was sent. What arrives is dropped until the peer ends its side: closing before it has
     /// would reset the connection, and the last bytes could be lost (RFC 6455 section 7.1.1).
     Draining,
+}
+
+/// An open WebSocket. It may be as long as the state of an opening handshake for nothing.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) connection: Connection<Server>,
+    /// The last sign of life.
+    alive_at: Moment,
+    /// The last piece of a message, in either direction.
+    used_at: Moment,
+}
+
+impl Open {
+    /// It has opened just now.
+    pub(super) const fn new(now: Moment) -> Self {
+        Self { connection: Connection::new(), alive_at: now, used_at: now }
+    }
 }
 
 /// The poll said so.
@@ -93,8 +108,6 @@ impl<S> Slot<S> {
             stream: None,
             phase: Phase::Free,
             deadline: Moment::new(0),
-            alive_at: Moment::new(0),
-            used_at: Moment::new(0),
             inbox: Inbox::EMPTY,
             backlog: Backlog::EMPTY,
             generation: 0,
@@ -109,7 +122,7 @@ impl<S> Slot<S> {
     /// The state of the WebSocket, if there is one.
     pub(super) const fn connection(&self) -> Option<&Connection<Server>> {
         match &self.phase {
-            Phase::Open(connection) => Some(connection),
+            Phase::Open(open) => Some(&open.connection),
             _ => None,
         }
     }
@@ -148,11 +161,15 @@ impl<S> Slot<S> {
     }
 
     pub(super) fn mark_used(&mut self, now: Moment) {
-        self.used_at = now;
+        if let Phase::Open(open) = &mut self.phase {
+            open.used_at = now;
+        }
     }
 
     pub(super) fn mark_alive(&mut self, now: Moment) {
-        self.alive_at = now;
+        if let Phase::Open(open) = &mut self.phase {
+            open.alive_at = now;
+        }
         self.set(PINGED, false);
     }
 }
@@ -165,8 +182,6 @@ impl<S: Transport> Slot<S> {
             stream: Some(stream),
             phase,
             deadline: now.after(timeout),
-            alive_at: now,
-            used_at: now,
             generation: self.generation.wrapping_add(1),
             // A TLS socket may have decrypted something behind its handshake.
             flags: Cell::new(MORE),
@@ -232,7 +247,7 @@ impl<S: Transport> Slot<S> {
         let at_most = tx.len().max(MIN_HUB_TX_BUFFER);
         if sent != Sent::All
             && self.backlog.earns_time(rest, at_most)
-            && (self.is_open() || was_blocked && rest > 0)
+            && (self.open().is_some() || was_blocked && rest > 0)
         {
             self.deadline = now.after(limits.send);
         }
@@ -247,7 +262,9 @@ impl<S: Transport> Slot<S> {
         parts: [&[u8]; 2],
         purpose: Purpose,
     ) -> Result<bool, UsageError> {
-        let Phase::Open(connection) = &mut self.phase else { return Err(UsageError::NotOpen) };
+        let Phase::Open(Open { connection, .. }) = &mut self.phase else {
+            return Err(UsageError::NotOpen);
+        };
         let [first, second] = parts;
         let mut header = [0; MAX_HEADER_LEN];
         let mut next = connection.clone();
@@ -302,34 +319,36 @@ impl<S: Transport> Slot<S> {
         }
     }
 
-    /// Whether a WebSocket can be sent to: no Close frame was.
-    fn is_open(&self) -> bool {
-        self.connection().is_some_and(|connection| !connection.is_close_sent())
+    /// The WebSocket if it can be sent to: no Close frame was.
+    fn open(&self) -> Option<&Open> {
+        match &self.phase {
+            Phase::Open(open) if !open.connection.is_close_sent() => Some(open),
+            _ => None,
+        }
     }
 
     /// When a Ping is due, if one is.
     fn ping_at(&self, limits: &Limits) -> Option<Moment> {
-        let is_quiet = self.is_open() && !self.has(PINGED | BLOCKED);
-        limits.ping.filter(|_| is_quiet).map(|span| self.alive_at.after(span))
+        let open = self.open().filter(|_| !self.has(PINGED | BLOCKED))?;
+        Some(open.alive_at.after(limits.ping?))
     }
 
     /// When a Ping counts as not answered.
     pub(super) fn pong_by(&self, limits: &Limits) -> Option<Moment> {
-        let waits = self.is_open() && self.has(PINGED) && !self.has(BLOCKED);
-        let ping = limits.ping.filter(|_| waits)?;
-        Some(self.alive_at.after(ping).after(limits.pong))
+        let open = self.open().filter(|_| self.has(PINGED) && !self.has(BLOCKED))?;
+        Some(open.alive_at.after(limits.ping?).after(limits.pong))
     }
 
     /// When the connection counts as not used.
     pub(super) fn idle_by(&self, limits: &Limits) -> Option<Moment> {
-        limits.idle.filter(|_| self.is_open()).map(|span| self.used_at.after(span))
+        Some(self.open()?.used_at.after(limits.idle?))
     }
 
     /// By when the phase has to be over, or what waits to be sent has to have left.
     pub(super) fn hard_deadline(&self) -> Option<Moment> {
         let counts = match &self.phase {
             Phase::Free => false,
-            Phase::Open(connection) => connection.is_close_sent() || self.has(BLOCKED),
+            Phase::Open(open) => open.connection.is_close_sent() || self.has(BLOCKED),
             Phase::Opening(_) | Phase::Ending(_) | Phase::Draining => true,
         };
         counts.then_some(self.deadline)
