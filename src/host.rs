@@ -120,7 +120,10 @@ fn until<T>(
             }
         }
         match operation() {
-            // A socket's timeout shows as `WouldBlock` on some systems.
+            // Unix calls the socket's timeout `WouldBlock`, so that this one is TCP's.
+            Err(error) if cfg!(unix) && error.kind() == ErrorKind::TimedOut => {
+                return Err(GIVEN_UP.into());
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if !matches!(deadline, Deadline::At(_)) {
                     return Err(ErrorKind::TimedOut.into());
@@ -131,6 +134,9 @@ fn until<T>(
         }
     }
 }
+
+/// What TCP's own timeout is here: the peer is given up, which is no deadline of ours.
+const GIVEN_UP: ErrorKind = ErrorKind::ConnectionAborted;
 
 fn time_left(at: Instant) -> io::Result<Duration> {
     let left = at.saturating_duration_since(Instant::now());
@@ -170,6 +176,7 @@ impl Transport for TcpTransport {
         use rustix::net::{SendFlags, send};
         match send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Err(Errno::WOULDBLOCK) => Err(ErrorKind::TimedOut.into()),
+            Err(Errno::TIMEDOUT) => Err(GIVEN_UP.into()),
             result => Ok(result?),
         }
     }
@@ -250,8 +257,7 @@ impl TcpHandle {
         use rustix::net::{RecvFlags, recv};
         match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
             Err(Errno::WOULDBLOCK) => Ok(None),
-            // TCP has given the peer up, which is no deadline of ours.
-            Err(Errno::TIMEDOUT) => Err(ErrorKind::ConnectionAborted.into()),
+            Err(Errno::TIMEDOUT) => Err(GIVEN_UP.into()),
             result => Ok(Some(result?.0)),
         }
     }

@@ -432,6 +432,38 @@ fn a_deadline_that_passes_leaves_the_connection_as_it_was() {
     assert!(matches!(server.served(), Ok(())));
 }
 
+/// A peer that TCP has given up is gone. It is not late: no deadline was set, and to repeat the call
+/// would be of no use.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_tcp_has_given_up_is_no_deadline_that_passed() {
+    use rustix::event::{PollFd, PollFlags};
+    type Call = fn(&mut TcpTransport) -> io::Result<usize>;
+    let calls: [Call; 4] = [
+        |transport| embedded_io::Read::read(transport, &mut [0]),
+        |transport| embedded_io::Write::write(transport, &[0; 1000]),
+        |transport| {
+            // It does not wait by itself.
+            let mut sockets = [PollFd::new(transport.stream(), PollFlags::empty())];
+            rustix::event::poll(&mut sockets, None)?;
+            transport.write_now(&[0])
+        },
+        |transport| transport.read_or_writable(&mut [0]).map(Option::unwrap_or_default),
+    ];
+    for call in calls {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut transport = tcp(listener.local_addr().unwrap());
+        let _peer = listener.accept().unwrap();
+        rustix::net::sockopt::set_tcp_user_timeout(transport.stream(), 50).unwrap();
+        // The peer does not read, and nothing more fits on the way to it.
+        transport.set_deadline(Some(Duration::ZERO));
+        while embedded_io::Write::write(&mut transport, &[0; 65_536]).is_ok() {}
+        transport.set_deadline(None);
+        let error = call(&mut transport).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted, "{error}");
+    }
+}
+
 /// Runs the example, which `cargo test` has built unless it was told to build this test only.
 fn echo_client(url: &str) -> Output {
     let mut path: PathBuf = std::env::current_exe().unwrap();
