@@ -70,7 +70,9 @@ fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
         Some(bracketed) => {
             let (address, after) = bracketed.split_once(']')?;
             let is_address = |byte: u8| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.';
-            if !address.bytes().all(is_address) {
+            // With fewer colons it would be resolved as a name, or as an address of IPv4.
+            let colons = address.bytes().filter(|byte| *byte == b':').count();
+            if colons < 2 || !address.bytes().all(is_address) {
                 return None;
             }
             match after.strip_prefix(':') {
@@ -115,6 +117,9 @@ mod tests {
         let url = Url::parse("wss://h?q").unwrap();
         assert_eq!((url.host, url.port, url.resource_name), ("h", 443, "?q"));
         assert_eq!(Url::parse("ws://h:/").unwrap().port, 80);
+        assert_eq!(Url::parse("wss://[::1]:?q").unwrap().port, 443);
+        assert_eq!(Url::parse("ws://h:00081").unwrap().port, 81);
+        assert_eq!(Url::parse("wS://[::FFFF:192.0.2.1]/").unwrap().host, "::FFFF:192.0.2.1");
     }
 
     #[test]
@@ -122,6 +127,10 @@ mod tests {
         for (text, error) in [
             ("http://h/", UrlError::Scheme),
             ("h:80/", UrlError::Scheme),
+            ("ws:h/", UrlError::Scheme),
+            ("ws:/h/", UrlError::Scheme),
+            ("://h/", UrlError::Scheme),
+            (" ws://h/", UrlError::Scheme),
             ("", UrlError::Scheme),
             ("ws://", UrlError::Host),
             ("ws:///path", UrlError::Host),
@@ -131,14 +140,26 @@ mod tests {
             ("ws://[::1]x/", UrlError::Host),
             ("ws://[]/", UrlError::Host),
             ("ws://[a b]/", UrlError::Host),
+            // No names, nor addresses of IPv4; zones are for the device alone (RFC 3986 section 3.2.2).
+            ("ws://[abc]/", UrlError::Host),
+            ("ws://[192.0.2.1]/", UrlError::Host),
+            ("ws://[a:b]/", UrlError::Host),
+            ("ws://[fe80::1%25eth0]/", UrlError::Host),
+            ("ws://[::1]@h/", UrlError::Host),
+            ("ws://h@/", UrlError::Host),
+            ("ws://\u{e4}/", UrlError::Host),
             ("ws://h h/", UrlError::Host),
             ("ws://h\r\nX: y/", UrlError::Host),
             ("ws://h:0/", UrlError::Port),
             ("ws://h:65536/", UrlError::Port),
             ("ws://h:+80/", UrlError::Port),
+            ("ws://h:80:81/", UrlError::Port),
+            ("ws://h:18446744073709551696/", UrlError::Port),
             ("ws://::1/", UrlError::Host),
             ("ws://h/#part", UrlError::ResourceName),
             ("ws://h#part", UrlError::ResourceName),
+            ("ws://h?query#part", UrlError::ResourceName),
+            ("ws://h/#", UrlError::ResourceName),
             ("ws://h/a b", UrlError::ResourceName),
             ("ws://h/\u{e4}", UrlError::ResourceName),
         ] {
