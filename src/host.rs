@@ -51,8 +51,8 @@ impl TcpTransport {
     /// Connects to the first of `addresses` that answers: `(host, port)`, for example. They are
     /// tried in turn, each for its share of the time that is left.
     ///
-    /// `timeout` is for all of them together, and does not include resolving a name. There is no
-    /// deadline at first.
+    /// `timeout` is for all of them together. Resolving a name takes of it, and is not interrupted
+    /// when it has passed. There is no deadline at first.
     ///
     /// # Errors
     /// That of the last address that was tried, [`ErrorKind::TimedOut`] if it did not answer;

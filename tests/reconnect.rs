@@ -7,7 +7,7 @@
 mod support;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -270,6 +270,26 @@ fn an_address_that_is_silent_leaves_time_for_the_next() {
     assert_eq!(transport.stream().peer_addr().unwrap(), alive);
     let error = TcpTransport::connect(silent, Duration::from_millis(50)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+/// A name that takes longer to resolve than there is time to connect.
+struct SlowName(SocketAddr);
+
+impl ToSocketAddrs for SlowName {
+    type Iter = std::iter::Once<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        thread::sleep(Duration::from_millis(2));
+        Ok(std::iter::once(self.0))
+    }
+}
+
+#[test]
+fn resolving_a_name_takes_of_the_time_to_connect() {
+    let (_listener, alive) = listen();
+    let error = TcpTransport::connect(SlowName(alive), Duration::from_millis(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(TcpTransport::connect(SlowName(alive), WATCHDOG).is_ok());
 }
 
 #[test]

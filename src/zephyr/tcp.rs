@@ -45,8 +45,8 @@ impl TcpStream {
     /// Connects to `host`, a name or an address of IPv4 or IPv6, trying each of its addresses in
     /// turn.
     ///
-    /// `timeout` is for all of them together, and does not include resolving the name
-    /// (`CONFIG_NET_SOCKETS_DNS_TIMEOUT`). Zephyr allocates the list of addresses on the C heap
+    /// `timeout` is for all of them together. Resolving the name takes of it, and is bounded by
+    /// `CONFIG_NET_SOCKETS_DNS_TIMEOUT` alone. Zephyr allocates the list of addresses on the C heap
     /// meanwhile.
     ///
     /// The stream has no deadline at first.
