@@ -254,7 +254,12 @@ impl Keepalive {
 
 /// How many milliseconds of `timeout` are left, if there is one.
 fn left(since: u32, timeout: u32, now: u32) -> Option<u32> {
-    (timeout != 0).then(|| timeout.saturating_sub(now.wrapping_sub(since)))
+    // What another thread noted behind `now` is up to 12 days ahead, and not 37 days ago.
+    let elapsed = match now.wrapping_sub(since) {
+        0xC000_0000.. => 0,
+        elapsed => elapsed,
+    };
+    (timeout != 0).then(|| timeout.saturating_sub(elapsed))
 }
 
 /// At least 1, so that it is a timeout, and less than half of what a difference can be.

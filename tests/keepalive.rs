@@ -351,3 +351,19 @@ fn times_are_bounded_and_nothing_is_watched_unasked() {
     let keepalive = Keepalive::new(5).with_ping(Duration::from_nanos(1), TIMEOUT);
     assert_eq!(keepalive.due(5), Ok(Due::Wait(Some(Duration::from_millis(1)))));
 }
+
+/// A thread may have read the clock before another one noted a sign of life.
+#[test]
+fn what_came_behind_now_has_not_timed_out() {
+    for start in [0, 1 << 31, 1 << 32] {
+        let mut keepalive = Keepalive::new(start).with_ping(INTERVAL, TIMEOUT);
+        keepalive = keepalive.with_idle_timeout(2 * INTERVAL);
+        keepalive.alive(start + 1);
+        keepalive.used(start + 1);
+        assert_eq!(keepalive.due(start), Ok(Due::Wait(Some(INTERVAL))));
+        keepalive.pinged(start + 1);
+        assert_eq!(keepalive.due(start), Ok(Due::Wait(Some(TIMEOUT))));
+        // Late is not early.
+        assert_eq!(keepalive.due(start + (1 << 31)), Err(KeepaliveTimeout::Idle));
+    }
+}
