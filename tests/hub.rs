@@ -150,6 +150,44 @@ fn requests_for_no_websocket_are_answered_by_the_application() {
     });
 }
 
+/// RFC 9112 section 9.6: the connection ends with the answer, whatever is sent behind the request.
+#[test]
+fn what_follows_a_request_on_its_connection_is_not_looked_at() {
+    let setup = with_timeouts(|timeouts| timeouts.closing_handshake = ms(500));
+    setup.run(|rig| {
+        let pipelined = [get("/copied", &[]), get("/copied", &[]), request()].concat();
+        let answer = rig.answer_to(&pipelined);
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        // Nor is a body waited for, however slowly it drips in.
+        let body = ["Host: a.example", "Content-Length: 100000"];
+        let peer = rig.send(&head("POST /page HTTP/1.1", &body));
+        for index in 0..100 {
+            let peer = peer.clone();
+            rig.sim.after(index * 10, move || peer.send(b"x"));
+        }
+        assert!(peer.received().starts_with(b"HTTP/1.1 405 "));
+        rig.run(499);
+        assert_eq!(peer.closed_at(), None);
+        rig.run(1);
+        assert_eq!(peer.closed_at(), Some(500));
+        assert_eq!(rig.app.told, []);
+    });
+}
+
+/// RFC 9110 section 9.3.2, with whatever status.
+#[test]
+fn no_answer_to_head_has_a_body() {
+    Setup::default().run(|rig| {
+        for (target, status) in [("/page", 200), ("/copied", 200), ("/no", 404), ("/upgrade", 426)]
+        {
+            let answer = rig.answer_to(&head(&format!("HEAD {target} HTTP/1.1"), &["Host: h"]));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+            assert_eq!(answer.matches("\r\n\r\n").count(), 1, "{answer}");
+        }
+    });
+}
+
 /// A body that cannot be copied, and a field that HTTP does not allow.
 #[test]
 fn an_answer_that_cannot_be_sent_becomes_500() {
@@ -895,6 +933,57 @@ fn a_peer_that_does_not_read_is_given_up_with_1013_where_that_was_chosen() {
         rig.run(100);
         assert_eq!(peer.closed_at(), Some(now + 100));
         rig.assert_serves();
+    });
+}
+
+/// What waited for room is dropped with the WebSocket, and not looked for any more.
+#[test]
+fn a_peer_that_is_given_up_while_it_is_not_read_from_does_not_make_the_hub_spin() {
+    let mut setup = Setup::short();
+    setup.settings.overflow = Overflow::Close;
+    setup.run(|rig| {
+        rig.app.echoes = true;
+        let (peer, id) = rig.open();
+        peer.set_window(10);
+        for _ in 0..20 {
+            peer.send(&masked(FIN | BINARY, &pattern(50)));
+        }
+        rig.settle();
+        assert!(peer.unread() > 0);
+        let sent = rig.hub.peers().send_binary(id, &[5; 55]);
+        assert_eq!(sent, Err(UsageError::BacklogFull));
+        rig.settle();
+        assert_eq!(rig.app.end_of(id), Some(Ended::Overflowed));
+        peer.set_window(usize::MAX);
+        let waits = rig.sim.waits();
+        rig.run(100);
+        assert_eq!(received(&peer).pop(), Some((CLOSE, close_payload(1013, ""))));
+        assert!(rig.sim.waits() - waits <= 5, "{}", rig.sim.waits() - waits);
+        assert_eq!((peer.unread(), peer.closed_at()), (0, None));
+    });
+}
+
+/// The same, by its own doing: its end is found before it is given up.
+#[test]
+fn a_peer_that_ends_its_side_while_it_overflows_does_not_make_the_hub_spin() {
+    let mut setup = Setup::default();
+    setup.settings.overflow = Overflow::Close;
+    setup.run(|rig| {
+        let (peer, id) = rig.open();
+        peer.set_window(10);
+        rig.hub.peers().send_binary(id, &[5; 300]).unwrap();
+        rig.settle();
+        peer.end();
+        let sent = rig.hub.peers().send_binary(id, &[5; 300]);
+        assert_eq!(sent, Err(UsageError::BacklogFull));
+        let waits = rig.sim.waits();
+        rig.run(100);
+        assert_eq!(rig.app.end_of(id), Some(Ended::Disconnected));
+        assert!(rig.sim.waits() - waits <= 5, "{}", rig.sim.waits() - waits);
+        peer.set_window(usize::MAX);
+        rig.settle();
+        assert_eq!(received(&peer), [(FIN | BINARY, vec![5; 300])]);
+        assert!(peer.closed_at().is_some());
     });
 }
 
@@ -1727,6 +1816,7 @@ fn a_hub_outlives_whatever_happens_and_stops_in_time() {
         setup.run(|rig| {
             rig.app.echoes = true;
             rig.app.retries = random.one_in(2);
+            rig.app.meddles = random.one_in(2).then(|| random.clone());
             rig.sim.wake_at_random(random.clone());
             let faults = [
                 Fault::Interrupted,

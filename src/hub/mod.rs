@@ -512,7 +512,6 @@ impl<'b, N: Network> Hub<'b, N> {
         let tx = chunk(self.tx, count, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
         if slot.has(OVERFLOWED) && slot.connection().is_some() {
-            slot.set(OVERFLOWED, false);
             slot.close(tx, Some(CloseCode::TRY_AGAIN_LATER), "");
             return self.end(application, index, End::Overflowed, now);
         }

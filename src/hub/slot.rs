@@ -292,7 +292,8 @@ impl<S: Transport> Slot<S> {
     pub(super) fn end_with(&mut self, rest: &'static [u8], now: Moment, timeout: Span) {
         self.phase = Phase::Ending(rest);
         self.deadline = now.after(timeout);
-        self.set(BLOCKED | NO_MEMORY | WAITED, false);
+        // No more than what the poll and the reads have found outlasts the WebSocket.
+        self.flags.set(self.flags.get() & (READABLE | WRITABLE | MORE));
     }
 
     /// Ends the sending side once all was sent.

@@ -15,6 +15,7 @@ use zephyr_websocket::{
 };
 
 use super::network::{Fault, Peer, Sim, Stream};
+use super::random::Random;
 use super::support::*;
 
 /// What an application was told, except about messages.
@@ -76,6 +77,8 @@ pub struct App {
     pub greeting: Option<Vec<u8>>,
     /// Closes each that has opened.
     pub closes_at_once: bool,
+    /// Does anything to any peer, also to one that has gone, whatever it is told.
+    pub meddles: Option<Random>,
     pub pieces: Vec<Piece>,
     pub told: Vec<Told>,
 }
@@ -147,6 +150,7 @@ impl Application for App {
 
     fn opened<S: Transport>(&mut self, peers: &mut Peers<'_, S>, peer: PeerId) {
         self.told.push(Told::Opened(peer));
+        self.meddle(peers);
         if let Some(greeting) = &self.greeting {
             self.results.push(peers.send_binary(peer, greeting));
         }
@@ -164,6 +168,7 @@ impl Application for App {
         fin: bool,
     ) {
         self.pieces.push((peer, kind, payload.to_vec(), fin));
+        self.meddle(peers);
         match self.acts.pop_front() {
             Some(Act::Send(to, payload)) => self.results.push(peers.send_binary(to, &payload)),
             Some(Act::Broadcast(payload)) => {
@@ -189,8 +194,9 @@ impl Application for App {
         }
     }
 
-    fn pong<S: Transport>(&mut self, _: &mut Peers<'_, S>, peer: PeerId, payload: &[u8]) {
+    fn pong<S: Transport>(&mut self, peers: &mut Peers<'_, S>, peer: PeerId, payload: &[u8]) {
         self.told.push(Told::Pong(peer, payload.to_vec()));
+        self.meddle(peers);
     }
 
     fn writable<S: Transport>(&mut self, peers: &mut Peers<'_, S>, peer: PeerId) {
@@ -207,6 +213,7 @@ impl Application for App {
             }
         }
         self.unsent = later;
+        self.meddle(peers);
     }
 
     fn closed<S: Transport>(
@@ -218,10 +225,35 @@ impl Application for App {
         assert_eq!(peers.send_text(peer, "gone"), Err(UsageError::NotOpen));
         assert!(!peers.ids().any(|id| id == peer));
         self.told.push(Told::Closed(peer, Ended::of(&end)));
+        self.meddle(peers);
     }
 }
 
 impl App {
+    fn meddle<S: Transport>(&mut self, peers: &mut Peers<'_, S>) {
+        let Some(random) = &mut self.meddles else { return };
+        let opened: Vec<_> = (self.told.iter())
+            .filter_map(|told| if let Told::Opened(id) = told { Some(*id) } else { None })
+            .collect();
+        let Some(&peer) = opened.get(random.below(opened.len().max(1))) else { return };
+        let is_open = peers.ids().any(|id| id == peer);
+        let len = random.pick(&[0, 1, 125, 126, 300, 700]);
+        let payload = random.bytes(len);
+        let result = match random.below(12) {
+            0 => peers.close(peer, CloseCode::new(4000), random.pick(&["", "because"])),
+            1 => peers.ping(peer, &payload[..len.min(125)]),
+            2 => peers.send_fragment(peer, MessageKind::Binary, &payload, random.one_in(2)),
+            3 => peers.send_text(peer, "text"),
+            4 => {
+                let count = peers.count();
+                assert!(peers.broadcast(MessageKind::Binary, &payload) <= count);
+                return;
+            }
+            _ => return,
+        };
+        assert_eq!(!is_open, result == Err(UsageError::NotOpen), "{result:?}");
+    }
+
     /// The whole messages of `peer`, in order.
     pub fn messages(&self, peer: PeerId) -> Vec<(MessageKind, Vec<u8>)> {
         let mut messages = Vec::new();
