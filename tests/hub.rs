@@ -596,6 +596,40 @@ fn a_message_longer_than_any_buffer_is_echoed() {
     }
 }
 
+/// Life cycle: a poll that sleeps with a decrypted record buffered (Zephyr 115247).
+#[test]
+fn what_a_tls_stream_has_decrypted_is_not_waited_for() {
+    for delivery in [Delivery::Pieces, Delivery::Messages] {
+        for window in [50, usize::MAX] {
+            let mut setup = Setup { tx: 600, ..Setup::default() };
+            setup.settings.delivery = delivery;
+            setup.run(|rig| {
+                rig.app.echoes = true;
+                let peer = rig.sim.connect();
+                peer.set_record(16_384);
+                peer.set_window(usize::MAX);
+                let message = pattern(300);
+                let frames = [masked(FIN | BINARY, &message), masked(PING, b"within")].concat();
+                // All in one record, the request too.
+                peer.send(&[request(), frames.repeat(20)].concat());
+                rig.settle();
+                peer.set_window(window);
+                let Told::Opened(id) = rig.app.told[0] else { panic!("{:?}", rig.app.told) };
+                peer.send(&[frames.repeat(20), masked(CLOSE, &close_payload(1000, ""))].concat());
+                rig.settle();
+                while peer.in_flight() > 0 {
+                    peer.take(usize::MAX);
+                    rig.settle();
+                }
+                assert_eq!(peer.unread(), 0);
+                assert!(rig.app.messages(id) == vec![(MessageKind::Binary, message); 40]);
+                assert_eq!(rig.app.end_of(id), Some(Ended::Closed(Some(1000))));
+                assert!(peer.received().ends_with(&unmasked(CLOSE, &close_payload(1000, ""))));
+            });
+        }
+    }
+}
+
 /// RFC 6455 section 7.1.7, and UTF-8 that fails as its bytes arrive.
 #[test]
 fn a_peer_that_breaks_the_protocol_is_told_why() {
@@ -1638,6 +1672,7 @@ impl Wild {
                 self.pings.push(payload);
             }
             5 => self.peer.set_window(random.pick(&[0, 1, 10, 100, 1000, usize::MAX])),
+            6 if random.one_in(2) => self.peer.set_record(random.pick(&[0, 1, 300, 16_384])),
             6 => self.peer.set_pieces(some, random.pick(&[1, 3, 61, 500, usize::MAX])),
             7 => self.peer.fail_reads([random.pick(&fault[..2])]),
             8 => self.peer.fail_writes([random.pick(&fault)]),
@@ -1834,6 +1869,7 @@ fn a_hub_outlives_whatever_happens_and_stops_in_time() {
                     3..6 => peer.send(&request()),
                     6..10 => peer.send(&rubbish(random)),
                     10 => peer.set_window(some),
+                    11 if random.one_in(2) => peer.set_record(some),
                     11 => peer.set_pieces(some.max(1), some.max(1)),
                     12 => peer.fail_reads([random.pick(&faults)]),
                     13 => peer.fail_writes([random.pick(&faults)]),

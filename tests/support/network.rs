@@ -78,6 +78,10 @@ struct World {
 /// One connection, between its two ends.
 struct Link {
     to_hub: VecDeque<u8>,
+    /// What the first read of it has taken of it and not brought: a poll does not see that, as with
+    /// a record of TLS.
+    decrypted: VecDeque<u8>,
+    max_record: usize,
     has_ended: bool,
     is_reset: bool,
     /// The next reads and writes fail so.
@@ -144,6 +148,8 @@ impl Sim {
         let id = world.links.len();
         world.links.push(Link {
             to_hub: VecDeque::new(),
+            decrypted: VecDeque::new(),
+            max_record: 0,
             has_ended: false,
             is_reset: false,
             read_faults: VecDeque::new(),
@@ -329,7 +335,7 @@ impl Drop for Stream {
         link.closed_at = Some(now);
         // TCP resets a connection that is closed while there is something to read, and what was on
         // its way is lost.
-        if !link.to_hub.is_empty() {
+        if !link.to_hub.is_empty() || !link.decrypted.is_empty() {
             link.in_flight.clear();
         }
     }
@@ -350,15 +356,25 @@ impl Read for Stream {
             world.has_moved = true;
             return Err(fault);
         }
-        if link.to_hub.is_empty() && !link.has_ended && !link.is_reset {
+        let source = match link.max_record {
+            0 if link.decrypted.is_empty() => &mut link.to_hub,
+            record => {
+                if link.decrypted.is_empty() {
+                    let count = link.to_hub.len().min(record);
+                    link.decrypted.extend(link.to_hub.drain(..count));
+                }
+                &mut link.decrypted
+            }
+        };
+        if source.is_empty() && !link.has_ended && !link.is_reset {
             return Err(Fault::TimedOut);
         }
         world.has_moved = true;
         if link.is_reset {
             return Err(Fault::Reset);
         }
-        let count = link.to_hub.len().min(buffer.len()).min(link.max_read);
-        for (place, byte) in buffer.iter_mut().zip(link.to_hub.drain(..count)) {
+        let count = source.len().min(buffer.len()).min(link.max_read);
+        for (place, byte) in buffer.iter_mut().zip(source.drain(..count)) {
             *place = byte;
         }
         Ok(count)
@@ -448,8 +464,15 @@ impl Peer {
         self.change(|link| {
             link.is_reset = true;
             link.to_hub.clear();
+            link.decrypted.clear();
             link.in_flight.clear();
         });
+    }
+
+    /// What is sent arrives in records of this length, which are read at once, and brought as a read
+    /// has room.
+    pub fn set_record(&self, len: usize) {
+        self.change(|link| link.max_record = len);
     }
 
     /// Lets no more than `window` bytes be on their way to this peer.
@@ -511,7 +534,7 @@ impl Peer {
 
     /// How much was sent that the hub has not read.
     pub fn unread(&self) -> usize {
-        self.change(|link| link.to_hub.len())
+        self.change(|link| link.to_hub.len() + link.decrypted.len())
     }
 
     /// How much is on its way to this peer.
