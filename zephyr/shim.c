@@ -838,9 +838,12 @@ int rust_websocket_accept(int first, int second, int64_t deadline)
 				break;
 			}
 		}
-		/* A peer that has gone again is no failure of the listener. */
+		/*
+		 * A peer that has gone again is no failure of the listener. Without memory there is
+		 * nothing to wait for: a connection that waits keeps the listener ready.
+		 */
 	} while (errno == ECONNABORTED ||
-		 try_again(listeners, ARRAY_SIZE(listeners), deadline));
+		 (errno != ENOBUFS && try_again(listeners, ARRAY_SIZE(listeners), deadline)));
 
 	return failure(errno);
 }
@@ -882,7 +885,7 @@ int rust_websocket_tls_accept(int first, int second, int64_t deadline)
 				return tls_failure(TLS_HANDSHAKE_TIMED_OUT);
 			}
 		}
-	} while (try_again(listeners, ARRAY_SIZE(listeners), deadline));
+	} while (errno != ENOBUFS && try_again(listeners, ARRAY_SIZE(listeners), deadline));
 
 	return tls_failure_of(errno, verdict);
 }
@@ -1168,7 +1171,7 @@ bool rust_websocket_is_connected(int fd)
 {
 	struct zsock_pollfd socket = {.fd = fd, .events = ZSOCK_POLLOUT};
 
-	return zsock_poll(&socket, 1, 0) >= 0 &&
+	return poll_sockets(&socket, 1, 0) >= 0 &&
 	       (socket.revents & (ZSOCK_POLLERR | ZSOCK_POLLHUP | ZSOCK_POLLNVAL)) == 0;
 }
 
