@@ -50,11 +50,12 @@ extern "C" fn rust_main() {
     if let Err(Failed(what)) = tls::begin() {
         return error!("FAILED: {}", what);
     }
-    let checks: [(&str, Check); 14] = [
+    let checks: [(&str, Check); 15] = [
         ("Kconfig reaches the application", configuration),
         ("entropy differs from call to call", entropy),
         ("a closed port refuses", closed_port),
         ("a name that does not exist is not resolved", unknown_name),
+        ("every address of a host is tried in turn", several_addresses),
         ("a port in use is told", port_in_use),
         ("deadlines of accept and read are kept", deadlines),
         ("a gathered write arrives in order", gathered_write),
@@ -107,6 +108,18 @@ fn closed_port() -> Checked {
 fn unknown_name() -> Checked {
     let unknown = TcpStream::connect(c"no-such-host.invalid", 80, LATER).err();
     check(matches!(unknown, Some(Error::Resolve(_))), "connect")
+}
+
+/// resolver.c knows this host: its last address is the one here.
+fn several_addresses() -> Checked {
+    const SEVERAL: &core::ffi::CStr = c"several.test";
+    let listener = ok(TcpListener::bind(0), "bind")?;
+    let port = listener.local_port();
+    let stream = ok(TcpStream::connect(SEVERAL, port, LATER), "connect")?;
+    drop((stream, ok(listener.accept(Some(LATER)), "accept")?));
+    drop(listener);
+    let refused = TcpStream::connect(SEVERAL, port, LATER).err();
+    check(refused == Some(Error::Refused), "the error of the last address")
 }
 
 fn port_in_use() -> Checked {
