@@ -8,13 +8,20 @@ use super::error::Error;
 use super::poll::{PollSocket, poll};
 use super::tcp::{TcpListener, TcpStream};
 use super::uptime_ms;
-use crate::hub::{Network, Readiness, Waiting};
+use crate::hub::{Hub, Network, Readiness, Slot, Waiting};
 
 /// The listening sockets of IPv4 and IPv6.
 const LISTENERS: usize = 2;
 
 /// The streams of a hub: its connections, and a peer for which it has no slot.
 pub(super) const STREAMS: usize = MAX_CONNECTIONS + 1;
+
+// Four connections take at most 4 KB, with receive buffers of 512 bytes and transmit buffers of 256.
+const _: () = assert!(
+    usize::BITS > 32
+        || 4 * (size_of::<Slot<TcpStream>>() + 512 + 256) + size_of::<Hub<'_, TcpNetwork>>()
+            <= 4096
+);
 
 /// Zephyr's TCP for a hub of at most `CONFIG_RUST_WEBSOCKET_MAX_CONNECTIONS` connections.
 ///
