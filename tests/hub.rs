@@ -241,6 +241,26 @@ fn a_refused_peer_that_still_sends_reads_its_answer() {
     });
 }
 
+/// No peer delays another by sending for ever what nobody wants.
+#[test]
+fn what_is_dropped_of_one_peer_leaves_each_other_its_turn() {
+    Setup::default().run(|rig| {
+        rig.app.echoes = true;
+        let (other, _) = rig.open();
+        let peer = rig.send(b"NOT HTTP\r\n\r\n");
+        peer.send(&vec![0; 1_000_000]);
+        for round in 1..=20 {
+            other.send(&masked(FIN | TEXT, b"quick"));
+            rig.sim.allow(0);
+            rig.hub.turn(&mut rig.app, Some(Duration::ZERO)).unwrap();
+            assert_eq!(other.received().len(), round * 7);
+        }
+        assert!(peer.unread() > 900_000);
+        rig.settle();
+        assert_eq!((peer.unread(), peer.closed_at()), (0, None));
+    });
+}
+
 /// A long page passes through the peer's window while others are served.
 #[test]
 fn a_page_longer_than_the_buffers_leaves_while_websockets_go_on() {
@@ -273,7 +293,7 @@ fn a_page_longer_than_the_buffers_leaves_while_websockets_go_on() {
 fn a_page_may_take_longer_than_a_timeout_if_the_peer_goes_on_reading() {
     let setup = with_timeouts(|timeouts| {
         timeouts.send = ms(100);
-        timeouts.closing_handshake = ms(100);
+        timeouts.closing_handshake = ms(30);
     });
     setup.run(|rig| {
         let peer = rig.sim.connect();
@@ -628,6 +648,17 @@ fn what_a_tls_stream_has_decrypted_is_not_waited_for() {
             });
         }
     }
+}
+
+/// The same, behind the TLS handshake, before the hub has the connection.
+#[test]
+fn a_request_that_a_tls_stream_has_decrypted_already_is_read() {
+    Setup::default().run(|rig| {
+        let peer = rig.sim.connect();
+        peer.send_unseen(&request());
+        rig.settle();
+        assert!(peer.received().starts_with(b"HTTP/1.1 101 "));
+    });
 }
 
 /// RFC 6455 section 7.1.7, and UTF-8 that fails as its bytes arrive.
@@ -1034,8 +1065,13 @@ fn a_peer_that_overflows_between_turns_is_given_up_in_the_next() {
         let sent = rig.hub.peers().send_binary(id, &[5; 300]);
         assert_eq!(sent, Err(UsageError::BacklogFull));
         assert_eq!(rig.hub.peers().count(), 0);
+        assert_eq!(rig.hub.peers().broadcast(MessageKind::Text, b"fits"), 0);
         rig.settle();
         assert_eq!(rig.app.end_of(id), Some(Ended::Overflowed));
+        peer.set_window(usize::MAX);
+        rig.settle();
+        let expected = [(FIN | BINARY, vec![5; 300]), (CLOSE, close_payload(1013, ""))];
+        assert_eq!(received(&peer), expected);
     });
 }
 
