@@ -337,7 +337,7 @@ run_server() {
     start_suite client
     while alive "$suite_pid"; do
         # The suite would wait forever, with no case to run or for a server that is gone.
-        ! grep -qx 'Cases = \[\]' "$out/suite.log" || give_up "no case matches"
+        ! grep -qsx 'Cases = \[\]' "$out/suite.log" || give_up "no case matches"
         alive "$agent_pid" || give_up "the server ended during the run"
         ((SECONDS < deadline)) || give_up "not done within $limit s"
         sleep 0.2
