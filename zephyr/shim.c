@@ -192,7 +192,7 @@ static int poll_sockets(struct zsock_pollfd *sockets, int count, int timeout)
 	int ready = timeout == 0 ? 0 : -1;
 	int err = EINTR;
 
-	while (taken < count && (sockets[taken].fd < 0 ||
+	while (taken < count && (!IN_RANGE(sockets[taken].fd, 0, CONFIG_ZVFS_OPEN_MAX - 1) ||
 				 !atomic_test_and_set_bit(polled, sockets[taken].fd))) {
 		taken++;
 	}
@@ -203,7 +203,7 @@ static int poll_sockets(struct zsock_pollfd *sockets, int count, int timeout)
 	}
 
 	while (taken-- > 0) {
-		if (sockets[taken].fd >= 0) {
+		if (IN_RANGE(sockets[taken].fd, 0, CONFIG_ZVFS_OPEN_MAX - 1)) {
 			atomic_clear_bit(polled, sockets[taken].fd);
 		}
 	}

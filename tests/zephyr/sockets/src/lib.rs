@@ -50,7 +50,7 @@ extern "C" fn rust_main() {
     if let Err(Failed(what)) = tls::begin() {
         return error!("FAILED: {}", what);
     }
-    let checks: [(&str, Check); 15] = [
+    let checks: [(&str, Check); 16] = [
         ("Kconfig reaches the application", configuration),
         ("entropy differs from call to call", entropy),
         ("a closed port refuses", closed_port),
@@ -61,6 +61,7 @@ extern "C" fn rust_main() {
         ("a gathered write arrives in order", gathered_write),
         ("a peer that does not read holds nobody up", silent_peer),
         ("options can be set, and the state asked", options_and_state),
+        ("a descriptor that nobody has is an error", foreign_descriptor),
         ("the end of the peer is the end of the stream", end_of_stream),
         ("an accept that never waits finds what is there", accept_at_once),
         ("poll tells who is ready for what", poll_sockets),
@@ -294,6 +295,19 @@ fn options_and_state() -> Checked {
     check(config::KEEPALIVE.is_none(), "keepalive is off by default")?;
     // The PC's sockets cannot tell; Zephyr's own can.
     check(near.peer_addr() == Err(Error::Unsupported), "the peer's address")
+}
+
+/// Whoever makes a stream of it, nothing outside of Zephyr's table is looked at.
+fn foreign_descriptor() -> Checked {
+    for fd in [1_000_000, i32::MAX] {
+        let mut stream = TcpStream::from_fd(fd);
+        stream.set_deadline(Some(SOON));
+        check(!stream.is_connected(), "its state")?;
+        let mut buffer = [0; 1];
+        check(stream.read(&mut buffer).is_err(), "read")?;
+        check(stream.write(&buffer).is_err(), "write")?;
+    }
+    Ok(())
 }
 
 fn end_of_stream() -> Checked {
