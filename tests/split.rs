@@ -173,6 +173,16 @@ fn a_pong_that_is_stuck_in_its_middle_stops_neither_receiving_nor_the_next_pong(
         pipe.arrive(masked(FIN | TEXT, b"data"));
         let data = Event::Data { kind: MessageKind::Text, payload: b"data", fin: true };
         assert_eq!(receiver.receive().unwrap(), data);
+        // A byte of data that looks like the beginning of a Close frame, which would wait.
+        let payload = [0, CLOSE ^ KEY[1]];
+        let frame = masked(FIN | BINARY, &payload);
+        let (begin, end) = frame.split_at(frame.len() - 1);
+        assert_eq!(end, [CLOSE]);
+        for (piece, payload, fin) in [(begin, &payload[..1], false), (end, &payload[1..], true)] {
+            pipe.arrive(piece);
+            let data = Event::Data { kind: MessageKind::Binary, payload, fin };
+            assert_eq!(receiver.receive().unwrap(), data);
+        }
         assert_timed_out(sender.send_text("not begun"));
         assert!(!sender.turn(|turn| turn.is_frame_begun()));
         pipe.make_room(1000);
