@@ -129,6 +129,7 @@ client_port() {
 
 run_server() {
     local port
+    rm -f "$out/server.log"
     "${server[@]}" >"$out/server.log" 2>&1 </dev/null &
     endpoint=$!
     if ! wait_for 'listening on' "$out/server.log" 30; then
@@ -147,6 +148,8 @@ run_server() {
 # One conversation of a client, which connects to $port.
 run_client() {
     local kind=$1 number=$2 log=$out/client.log network=$out/network.log proxy ended=0
+    # What the last one has said must not be taken for this one's.
+    rm -f "$log" "$network"
     timeout 60 "$tool" client "$port" "$kind" "$number" >"$network" 2>&1 &
     proxy=$!
     endpoint=$proxy wait_for 'listening on' "$network" 10 || true
