@@ -109,6 +109,7 @@ run() {
     fi
     mkdir -p "$root/target"
     "prepare_$place" || return
+    rm -f "$log"
     "${command[@]}" >"$log" 2>&1 </dev/null &
     server=$!
     [[ $place == mps2 ]] || options+=(--pid "$server")
@@ -122,7 +123,7 @@ while True:
         waker=$!
     fi
     for ((i = 0; i < 300; i++)); do
-        grep -q 'listening on' "$log" && break
+        grep -qs 'listening on' "$log" && break
         sleep 0.1
     done
     "$python" "$root/tests/soak/soak.py" --port "$port" --minutes "$minutes" "${options[@]}" \
