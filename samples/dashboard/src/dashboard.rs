@@ -154,7 +154,9 @@ impl<'a, D: Device> Dashboard<'a, D> {
             }
             Command::Interval(ms) => {
                 self.interval_ms = ms;
-                self.sample_at = self.device.uptime_ms();
+                // Never before its time, however many commands come.
+                let at = self.device.uptime_ms().saturating_add(ms.into());
+                self.sample_at = self.sample_at.min(at);
                 info!("a sample every {} ms", ms);
             }
         }
