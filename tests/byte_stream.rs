@@ -46,6 +46,15 @@ fn what_is_read_is_the_payload_of_all_binary_messages() {
 }
 
 #[test]
+fn a_read_of_nothing_does_not_wait() {
+    let mut wire = Wire::default();
+    let mut buffers = Buffers::default();
+    let mut stream = ByteStream::new(buffers.open::<Server>(&mut wire));
+    assert_eq!(stream.read(&mut []), Ok(0));
+    assert_eq!(stream.read(&mut [0]), Err(Error::TimedOut));
+}
+
+#[test]
 fn a_text_message_fails_the_connection_with_1003() {
     let mut wire = Wire::bringing([masked(FIN | TEXT, b"CONNECT")]);
     let mut buffers = Buffers::default();

@@ -304,6 +304,12 @@ fn the_interval_is_set_within_its_range() {
             assert!(at.windows(2).all(|pair| pair[1] - pair[0] == u64::from(ms)), "{ms}: {at:?}");
         }
         assert_eq!(rig.page().told()[1], state(false, 250));
+        one.say("interval 10000");
+        rig.wait(250);
+        other.heard();
+        one.say("interval 50");
+        rig.wait(100);
+        assert_eq!(other.sampled().len(), 2, "it counts at once");
     });
 }
 
@@ -371,13 +377,19 @@ fn a_page_that_does_not_keep_up_misses_samples_and_no_state() {
         slow.peer.set_window(0);
         rig.wait(4000);
         assert_eq!(quick.sampled().len(), 16);
-        quick.say("led on");
+        // More changes than there is room for.
+        for turn in 0..30 {
+            let on = turn % 2 == 1;
+            quick.say(if on { "led on" } else { "led off" });
+            rig.wait(0);
+            assert_eq!(quick.told(), [state(on, 250)]);
+        }
+        quick.say("interval 251");
         rig.wait(0);
-        assert_eq!(quick.told(), [state(true, 250)]);
         slow.peer.set_window(usize::MAX);
         rig.wait(1000);
         let heard = slow.heard();
-        assert!(heard.contains(&state(true, 250)), "{heard:?}");
+        assert!(heard.contains(&state(true, 251)), "{heard:?}");
         let count = heard.iter().filter(|message| uptime(message).is_some()).count();
         assert!(count < 16, "{count} waited");
     });
