@@ -140,6 +140,40 @@ def test_two_pages_at_once(open_page):
     expect(page.get_by_role("status")).to_have_text("connected")
 
 
+def test_page_too_many_is_told_so_and_comes_in_when_another_goes(open_page):
+    page, other = open_page(), open_page()
+    connections = page.locator("#connections")
+    total = int(connections.inner_text().split(" of ")[1])
+
+    def hold(count):
+        page.evaluate("""count => {
+            for (; count; count--) (window.held ??= []).push(new WebSocket(socket.url));
+        }""", count)
+        expect(connections).to_have_text(f"{total} of {total}")
+
+    hold(total - 2)
+    # Another takes its place.
+    other.evaluate("() => { window.really = connect; connect = () => {}; lose(); }")
+    expect(connections).to_have_text(f"{total - 1} of {total}")
+    hold(1)
+    other.evaluate("""() => {
+        connect = () => {
+            really();
+            socket.addEventListener("close", ({ code }) => window.code = code);
+        };
+    }""")
+    wait_until(other, lambda: other.evaluate("window.code"), "it is not closed")
+    # A hub that answers the opening handshake itself says 503, of which a page learns nothing.
+    code = other.evaluate("code")
+    assert code in (1006, 1013)
+    expect(other.locator("#why")).to_have_text("Link lost" if code == 1006 else "Too many pages are open")
+    expect(other.get_by_role("button", name="Retry now")).to_be_visible()
+    expect(connections).to_have_text(f"{total} of {total}")
+    page.evaluate("held.pop().close()")
+    expect(other.get_by_role("status")).to_have_text("connected")
+    expect(other.locator("#lost")).to_be_hidden()
+
+
 def test_reconnects_when_the_device_restarts(open_page, device):
     page, other = open_page(), open_page()
     switch(page).click()
@@ -147,10 +181,14 @@ def test_reconnects_when_the_device_restarts(open_page, device):
     assert len(page.attempts) == 1
     device.stop()
     for each in (page, other):
-        expect(each.get_by_text(re.compile(r"Link lost — (retrying in \d+ s|connecting)"))).to_be_visible()
+        expect(each.get_by_text("Link lost")).to_be_visible()
+        expect(each.locator("#retry")).to_have_text(re.compile(r"^(retrying in \d+ s|connecting)$"))
         expect(each.get_by_role("status")).not_to_have_text("connected")
         expect(switch(each)).to_be_disabled()
         expect(slider(each)).to_be_disabled()
+        # It still fits the phone, and the button's text is one line.
+        assert each.evaluate("document.documentElement.scrollWidth") <= 390
+        assert 32 <= each.get_by_role("button", name="Retry now").bounding_box()["height"] < 44
     # It tries again and again, each time after a longer wait: about 1, 2 and 4 s.
     wait_until(page, lambda: len(page.attempts) >= 4, "it does not try again")
     at = [time for time, _ in page.attempts]
