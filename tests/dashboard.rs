@@ -7,7 +7,6 @@ mod dashboard;
 #[allow(dead_code, reason = "a part of it is used")]
 #[path = "support/network.rs"]
 mod network;
-#[allow(dead_code, reason = "a part of it is used")]
 #[path = "support/random.rs"]
 mod random;
 mod support;
