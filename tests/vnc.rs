@@ -297,7 +297,9 @@ fn opens_in_older_versions() {
     assert_eq!(output(&mut session, &picture), [1, 1]);
     tell(&mut session, &[1]).unwrap();
     assert_server_init(&output(&mut session, &picture));
-    for version in ["RFB 003.003\n", "RFB 003.005\n", "RFB 003.889\n", "RFB 004.001\n"] {
+    for version in
+        ["RFB 003.003\n", "RFB 003.005\n", "RFB 003.889\n", "RFB 004.001\n", "RFB 004.008\n"]
+    {
         let mut session = Session::new();
         output(&mut session, &picture);
         tell(&mut session, version.as_bytes()).unwrap();
@@ -362,6 +364,7 @@ fn messages_come_in_any_pieces() {
         cut_text(b"text"),
         key(0xff0d, true),
         request(true, Rect::new(3, 2, 20, 3)),
+        vec![4, 2, 9, 9, 0, 0, 0, 0x20],
         key(0x20, false),
         pointer(0x82, 239, 159),
         request(false, Rect::new(1, 2, 4, 3)),
@@ -370,6 +373,8 @@ fn messages_come_in_any_pieces() {
     let inputs = [
         Input::Pointer { x: 0x1234, y: 7, buttons: 1 },
         Input::Key { keysym: 0xff0d, is_down: true },
+        // Whatever is not 0 is true.
+        Input::Key { keysym: 0x20, is_down: true },
         Input::Key { keysym: 0x20, is_down: false },
         Input::Pointer { x: 239, y: 159, buttons: 0x82 },
     ];
@@ -561,6 +566,8 @@ fn refuses_formats_that_do_not_exist() {
         with(10, 25),
         with(10, 32),
         with(11, 255),
+        // One more than fits: a red of 1 << 7, shifted by 1, in 8 bits.
+        [8, 8, 0, 1, 0, 128, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0],
         with(6, 255),
     ] {
         let bytes = set_pixel_format(format);
@@ -648,6 +655,11 @@ fn a_full_update_comes_at_once_although_nothing_has_changed() {
         assert_eq!(shown.update(&output(&mut session, &picture)), [[area]]);
         assert!(!session.has_output());
     }
+    // Whatever is not 0 is true.
+    let mut incremental = request(true, SCREEN);
+    incremental[1] = 2;
+    tell(&mut session, &incremental).unwrap();
+    assert!(!session.has_output());
 }
 
 #[test]
@@ -1146,6 +1158,32 @@ fn a_click_of_one_viewer_changes_the_picture_of_the_other() {
         rig.run(0);
         other.update();
         assert!(text(&other) != before);
+    });
+}
+
+#[test]
+fn space_and_return_push_the_button_and_other_keys_do_not() {
+    with_display(1, None, |rig| {
+        let mut screen = rig.view(RAW);
+        screen.ask(true);
+        rig.run(0);
+        screen.update();
+        let at = 120 * usize::from(WIDTH) + 20;
+        let mut colour_after = |rig: &mut Rig<'_, '_>, keysym, is_down| {
+            screen.send(&key(keysym, is_down));
+            screen.ask(false);
+            rig.run(0);
+            screen.update();
+            let [blue, green, red, _] = screen.picture.pixels[at].unwrap();
+            [red, green, blue]
+        };
+        for (keysym, pushes) in
+            [(0x20, true), (0xff0d, true), (0xff0a, false), (0x0d, false), (0x2000_0000, false)]
+        {
+            let down = if pushes { Colour::Pressed } else { Colour::Button };
+            assert_eq!(colour_after(rig, keysym, true), down.rgb(), "{keysym:#x}");
+            assert_eq!(colour_after(rig, keysym, false), Colour::Button.rgb(), "{keysym:#x}");
+        }
     });
 }
 
