@@ -11,6 +11,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
+use zephyr_websocket::handshake::server::Acceptance;
+use zephyr_websocket::host::TcpTransport;
+use zephyr_websocket::{ByteStream, Incoming, Server};
+
 /// Nothing here takes as long, unless it hangs.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
@@ -43,6 +47,21 @@ impl Process {
             seen.push(line.unwrap_or_else(|_| panic!("no {parts:?} in {seen:?}")));
         }
         seen
+    }
+}
+
+impl Process {
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    fn end(&mut self) -> process::ExitStatus {
+        let end = Instant::now() + WATCHDOG;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it goes on");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -281,9 +300,252 @@ fn a_device_whose_settings_fit_no_packet_says_so_and_ends() {
     let _broker = place.broker();
     let mut device = place.device(&["--user-name", &"x".repeat(500)]);
     device.wait_for(&["WebSocket open"]);
-    assert!(!device.child.wait().unwrap().success());
+    assert!(!device.end().success());
     let seen: Vec<_> = device.lines.iter().collect();
     assert!(seen.is_empty(), "it went on: {seen:?}");
+}
+
+/// A device that reports once and is then silent, and what it connects to.
+fn with_listener(options: &[&str], test: impl FnOnce(&TcpListener, &mut Process)) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let place = Place { folder: PathBuf::new(), plain: 0, websocket: port, has_password: false };
+    let mut device = place.device(&[&["--interval", "3600000"], options].concat());
+    test(&listener, &mut device);
+}
+
+// Packets of MQTT 5.0, section 2.1.2, with the flags that they have here.
+const CONNECT: u8 = 0x10;
+const CONNACK: u8 = 0x20;
+const PUBLISH: u8 = 0x30;
+const QOS_1: u8 = 0x02;
+const RETAIN: u8 = 0x01;
+const PUBACK: u8 = 0x40;
+const SUBSCRIBE: u8 = 0x82;
+const SUBACK: u8 = 0x90;
+const PINGREQ: u8 = 0xc0;
+const PINGRESP: u8 = 0xd0;
+const DISCONNECT: u8 = 0xe0;
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let (low, high) = (body.len() as u8 & 0x7f, body.len() >> 7);
+    let len = if high > 0 { vec![low | 0x80, high as u8] } else { vec![low] };
+    [&[first][..], &len, body].concat()
+}
+
+/// A PUBLISH of QoS 1 to the device's command topic.
+fn command(id: u16, text: &[u8]) -> Vec<u8> {
+    let topic = b"device/command";
+    let head = [&[0, topic.len() as u8][..], topic, &id.to_be_bytes(), &[0]].concat();
+    packet(PUBLISH | QOS_1, &[&head, text].concat())
+}
+
+/// A broker that does what a test says.
+struct Broker<'b>(ByteStream<'b, TcpTransport, Server>);
+
+impl<'b> Broker<'b> {
+    fn accept(listener: &TcpListener, rx: &'b mut [u8], tx: &'b mut [u8]) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        let incoming = Incoming::read(TcpTransport::new(stream).unwrap(), rx, tx).unwrap();
+        let acceptance = Acceptance { subprotocol: Some("mqtt"), ..Acceptance::default() };
+        let mut stream = ByteStream::new(incoming.accept(&acceptance).unwrap());
+        stream.set_deadline(Some(WATCHDOG));
+        Self(stream)
+    }
+
+    /// The first byte of the next packet, and what is behind its length.
+    fn next(&mut self) -> (u8, Vec<u8>) {
+        use embedded_io::Read as _;
+        let mut byte = || {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            byte[0]
+        };
+        let (first, low) = (byte(), byte());
+        let len = usize::from(low & 0x7f) + if low > 127 { usize::from(byte()) << 7 } else { 0 };
+        let body = (0..len).map(|_| byte()).collect();
+        (first, body)
+    }
+
+    #[track_caller]
+    fn expect(&mut self, first: u8) -> Vec<u8> {
+        let (next, body) = self.next();
+        assert_eq!(next, first, "{body:?}");
+        body
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        use embedded_io::Write as _;
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Takes a PUBLISH of QoS 1, answers it, and returns its topic and payload.
+    #[track_caller]
+    fn take_publish(&mut self, flags: u8) -> (String, String) {
+        let body = self.expect(PUBLISH | QOS_1 | flags);
+        let (topic, rest) = body[2..].split_at(usize::from(body[1]));
+        assert_eq!(rest[2], 0, "no properties");
+        self.send(&packet(PUBACK, &rest[..2]));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (text(topic), text(&rest[3..]))
+    }
+
+    /// Welcomes the device up to its first report; returns its CONNECT.
+    fn welcome(&mut self, properties: &[u8]) -> Vec<u8> {
+        let connect = self.expect(CONNECT);
+        let connack = [&[0, 0, properties.len() as u8][..], properties].concat();
+        self.send(&packet(CONNACK, &connack));
+        let subscribe = self.expect(SUBSCRIBE);
+        assert!(subscribe.ends_with(b"\0\x0edevice/command\x01"), "{subscribe:?}");
+        self.send(&packet(SUBACK, &[subscribe[0], subscribe[1], 0, 1]));
+        assert_eq!(self.take_publish(RETAIN), ("device/status".into(), "online".into()));
+        assert_eq!(self.take_publish(0).0, "device/telemetry");
+        connect
+    }
+}
+
+/// MQTT 5.0 section 3.1.2.10, and 3.2.2.3.14 where the broker asks for another time.
+#[test]
+fn a_device_that_has_nothing_to_say_pings_within_the_keep_alive() {
+    for (option, asked, properties) in [("1", 1, &[][..]), ("60000", 60000, &[0x13, 0, 1])] {
+        with_listener(&["--keep-alive", option], |listener, _device| {
+            let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+            let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+            let connect = broker.welcome(properties);
+            assert!(connect.starts_with(b"\0\x04MQTT\x05"));
+            assert_eq!(u16::from_be_bytes([connect[8], connect[9]]), asked);
+            // A clean start, and a will of QoS 1 that is retained.
+            assert_eq!(connect[7], 0b0010_1110);
+            for _ in 0..2 {
+                broker.expect(PINGREQ);
+                broker.send(&packet(PINGRESP, &[]));
+            }
+        });
+    }
+}
+
+/// Packets begin and end anywhere in messages (MQTT 5.0 section 6).
+#[test]
+fn commands_are_obeyed_and_acknowledged_in_whatever_messages_they_come() {
+    with_listener(&["--keep-alive", "0"], |listener, device| {
+        let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+        let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+        broker.welcome(&[]);
+        for byte in command(0x1234, b"led on") {
+            broker.send(&[byte]);
+        }
+        assert_eq!(broker.expect(PUBACK)[..2], [0x12, 0x34]);
+        assert!(broker.take_publish(0).1.contains("\"led\":true"));
+        let bad: [&[u8]; 5] = [b"", b"\xff\xfe", b"led on now", b"interval 99", b"interval -100"];
+        let ids = 1..=bad.len() as u16;
+        let all: Vec<u8> = ids.clone().zip(bad).flat_map(|(id, text)| command(id, text)).collect();
+        broker.send(&all);
+        for (id, text) in ids.zip(bad) {
+            device.wait_for(&[&format!("a command of {} bytes is not understood", text.len())]);
+            assert_eq!(broker.expect(PUBACK)[..2], id.to_be_bytes());
+        }
+        broker.send(&command(6, b"led off"));
+        broker.expect(PUBACK);
+        assert!(broker.take_publish(0).1.contains("\"led\":false"));
+    });
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_given_up() {
+    with_listener(&["--keep-alive", "0"], |listener, device| {
+        let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+        let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+        broker.welcome(&[]);
+        broker.send(&command(1, b"led on"));
+        broker.expect(PUBACK);
+        broker.expect(PUBLISH | QOS_1);
+        device.wait_for(&["the broker did not answer in time; connecting again"]);
+        let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+        Broker::accept(listener, &mut rx, &mut tx).expect(CONNECT);
+    });
+}
+
+#[test]
+fn a_broker_that_breaks_the_rules_is_left_and_tried_again() {
+    let long = command(1, &[b'x'; 2000]);
+    let shutting_down = packet(DISCONNECT, &[0x8b, 0]);
+    for (bytes, says) in [
+        (&shutting_down[..], "Disconnected(ServerShuttingDown)"),
+        // Longer than the device has said that it takes.
+        (&long, "MQTT: "),
+        // A packet of a type that only a device may send, and one without a type.
+        (&packet(PINGREQ, &[]), "MQTT: "),
+        (&[0, 0], "MQTT: "),
+        // A length that does not end (MQTT 5.0 section 1.5.5).
+        (&[PUBLISH, 0xff, 0xff, 0xff, 0xff, 0xff], "MQTT: "),
+        // QoS 3.
+        (&packet(PUBLISH | 0x06, &[0, 1, b'a', 0, 1, 0]), "MQTT: "),
+    ] {
+        with_listener(&["--keep-alive", "0"], |listener, device| {
+            let (mut rx, mut tx) = ([0; 1024], [0; 4096]);
+            let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+            broker.welcome(&[]);
+            broker.send(bytes);
+            device.wait_for(&[says, "connecting again"]);
+            let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+            Broker::accept(listener, &mut rx, &mut tx).expect(CONNECT);
+        });
+    }
+}
+
+#[test]
+fn a_broker_that_sends_text_is_left_with_1003() {
+    with_listener(&["--keep-alive", "0"], |listener, device| {
+        let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+        let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+        broker.welcome(&[]);
+        let mut websocket = broker.0.into_inner();
+        websocket.sender().send_text("led on").unwrap();
+        loop {
+            if let (zephyr_websocket::Event::Close(close), _) = websocket.receive().unwrap() {
+                assert_eq!(close.code.map(|code| code.value()), Some(1003));
+                break;
+            }
+        }
+        device.wait_for(&["connecting again"]);
+    });
+}
+
+/// RFC 9110 section 10.2.3.
+#[test]
+fn a_device_that_is_told_when_to_come_back_waits_as_long() {
+    with_listener(&[], |listener, device| {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(WATCHDOG)).unwrap();
+        let head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        assert!(head.take_while(|line| !line.is_empty()).count() > 1);
+        stream
+            .write_all(
+                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 77\r\nContent-Length: 0\r\n\r\n",
+            )
+            .unwrap();
+        let lines = device.wait_for(&["503", "connecting again in "]);
+        let (_, delay) = lines.last().unwrap().rsplit_once(" in ").unwrap();
+        let delay: u32 = delay.trim_end_matches(" ms").parse().unwrap();
+        // Beside it, its own delay of up to 0.2 s.
+        assert!((77_000..=78_000).contains(&delay), "{delay}");
+    });
+}
+
+#[test]
+fn a_topic_at_which_nothing_can_be_published_ends_the_device() {
+    for topic in ["#", "a/+/b", &"x".repeat(101)] {
+        with_listener(&["--topic", topic], |listener, device| {
+            assert!(!device.end().success());
+            listener.set_nonblocking(true).unwrap();
+            assert!(listener.accept().is_err(), "it connected");
+        });
+    }
+    with_listener(&["--topic", &"x".repeat(100)], |listener, _device| {
+        let (mut rx, mut tx) = ([0; 1024], [0; 256]);
+        let mut broker = Broker::accept(listener, &mut rx, &mut tx);
+        broker.expect(CONNECT);
+    });
 }
 
 #[test]
